@@ -1,0 +1,472 @@
+"""Between annotators: how far they agree, and how their readings become gold.
+
+Agreement is pairwise span F1, exact and by overlap, since the number of true negatives of a span
+task is undefined (Hripcsak & Rothschild 2005); kappa is given only where it is defined, on spans
+both annotators marked. What all annotators of a document agree on becomes gold. The rest is listed
+as disputed with every reading, and settled by decisions. Every gold span and relation says where it
+comes from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+from toolkit.errors import Fault, InvalidDataError
+from toolkit.schema import Attribute, Layer, Schema
+from toolkit.scoring import Counts, count, match
+from toolkit.spans import GOLD, Annotation, Document, Relation, Span, Value
+
+__all__ = ["Adjudication", "Agreement", "Decision", "Dispute", "Kappa", "adjudicate", "agreement"]
+
+OVERLAP = 0.5
+"""Least intersection over union of two spans that count as the same by overlap."""
+
+
+# ── agreement ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """Cohen's kappa (1960) of two annotators' values for the same n spans.
+
+    `value` is None where it is undefined, and `undefined` says why.
+    """
+
+    n: int
+    agreed: int
+    value: float | None
+    undefined: str = ""
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Value, Value]]) -> Kappa:
+        """Kappa of paired values."""
+        agreed = sum(first == second for first, second in pairs)
+        if not pairs:
+            return cls(0, 0, None, "no matched spans")
+        first, second = (Counter(side) for side in zip(*pairs, strict=True))
+        expected = sum(first[value] * second[value] for value in first) / len(pairs) ** 2
+        if expected == 1.0:
+            return cls(len(pairs), agreed, None, "one value only")
+        return cls(len(pairs), agreed, (agreed / len(pairs) - expected) / (1 - expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two annotators agree on the documents both read.
+
+    `exact` and `overlap` hold counts by label, layer and, under `all`, in total. `labels` is kappa
+    of the label on spans with the same offsets, by layer; `attributes` kappa of each attribute on
+    spans matched by overlap; `relations` counts links between matched spans.
+    """
+
+    annotators: tuple[str, str]
+    documents: int
+    exact: Mapping[str, Counts]
+    overlap: Mapping[str, Counts]
+    labels: Mapping[str, Kappa]
+    attributes: Mapping[str, Kappa]
+    relations: Counts
+
+
+def agreement(
+    annotations: Mapping[str, Iterable[Annotation]], schema: Schema
+) -> list[Agreement]:
+    """The agreement of every pair of annotators, over documents neither of them skipped."""
+    readings = {
+        annotator: {a.document: a for a in found if not a.skipped}
+        for annotator, found in annotations.items()
+    }
+    result = []
+    for first, second in combinations(sorted(readings), 2):
+        shared = sorted(readings[first].keys() & readings[second].keys())
+        pairs = [(readings[first][name], readings[second][name]) for name in shared]
+        result.append(_agreement((first, second), pairs, schema))
+    return result
+
+
+def _agreement(
+    annotators: tuple[str, str], pairs: Sequence[tuple[Annotation, Annotation]], schema: Schema
+) -> Agreement:
+    exact: dict[str, Counts] = defaultdict(Counts)
+    overlap: dict[str, Counts] = defaultdict(Counts)
+    same_place: dict[str, list[tuple[Value, Value]]] = defaultdict(list)
+    values: dict[str, list[tuple[Value, Value]]] = defaultdict(list)
+    relations = Counts()
+    for first, second in pairs:
+        for layer in schema.layers:
+            for label in layer.names:
+                sides = first.layer([label]), second.layer([label])
+                for table, min_iou in ((exact, 1.0), (overlap, OVERLAP)):
+                    counts = count(*sides, min_iou=min_iou)
+                    for name in {label, layer.name, "all"}:
+                        table[name] += counts
+            same_place[layer.name] += _labels_of_same_place(first, second, layer)
+        matched = match(first.spans, second.spans, min_iou=OVERLAP)
+        for one, other in matched:
+            for attribute in schema.attributes_of(one.label):
+                values[attribute.name].append((_value(one, attribute), _value(other, attribute)))
+        relations += _relation_counts(first, second, matched)
+    return Agreement(
+        annotators,
+        len(pairs),
+        dict(exact),
+        dict(overlap),
+        {layer.name: Kappa.of(same_place[layer.name]) for layer in schema.layers},
+        {a.name: Kappa.of(values[a.name]) for a in schema.attributes if _is_used(values[a.name])},
+        relations,
+    )
+
+
+def _is_used(pairs: Sequence[tuple[Value, Value]]) -> bool:
+    """Whether anyone gave the attribute a value. Free text nobody filled in is no agreement."""
+    return any(first or second for first, second in pairs)
+
+
+def _labels_of_same_place(
+    first: Annotation, second: Annotation, layer: Layer
+) -> list[tuple[Value, Value]]:
+    other = {(span.start, span.end): span.label for span in second.layer(layer.names)}
+    return [
+        (span.label, other[span.start, span.end])
+        for span in first.layer(layer.names)
+        if (span.start, span.end) in other
+    ]
+
+
+def _relation_counts(
+    first: Annotation, second: Annotation, matched: Sequence[tuple[Span, Span]]
+) -> Counts:
+    """Links that both drew, that only the second drew, that only the first drew.
+
+    Only links whose two ends both annotators marked: a missed span is counted as a span, not again.
+    """
+    ids = {one.id: one.id for one, _ in matched}
+    translated = {other.id: one.id for one, other in matched}
+    ours = {(r.type, r.head, r.tail) for r in first.relations if {r.head, r.tail} <= ids.keys()}
+    theirs = {
+        (r.type, translated[r.head], translated[r.tail])
+        for r in second.relations
+        if {r.head, r.tail} <= translated.keys()
+    }
+    return Counts(len(ours & theirs), len(theirs - ours), len(ours - theirs))
+
+
+def _value(span: Span, attribute: Attribute) -> Value:
+    return span.attributes.get(attribute.name, False if attribute.flag else "")
+
+
+# ── adjudication ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One thing annotators read differently, with every reading.
+
+    `about` is `spans`, an attribute's name or a relation type's name. `item` names the dispute and
+    stays the same as long as the readings do: `document/layer/start-end` for spans, and
+    `document/start-end/name` for an attribute or relation of the gold span at these offsets.
+    """
+
+    item: str
+    document: str
+    about: str
+    text: str
+    readings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How the adjudicator settled one item, and by which rule of the guideline.
+
+    One of: `choose`, the annotator whose reading is right; `spans`, the right spans instead (none is
+    right too); `value`, the right value of an attribute; `tails`, the right ends of a relation as
+    `start-end`. What annotators agree on may be decided too: an error they share, a span all of them
+    missed, an id they cannot know.
+    """
+
+    item: str
+    choose: str = ""
+    spans: tuple[Span, ...] | None = None
+    value: Value | None = None
+    tails: tuple[str, ...] | None = None
+    rule: str = ""
+    adjudicator: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjudication:
+    """Gold, what is still disputed, and decisions that settled nothing."""
+
+    gold: tuple[Annotation, ...]
+    disputed: tuple[Dispute, ...]
+    unused: tuple[str, ...] = ()
+
+
+def adjudicate(
+    annotations: Mapping[str, Iterable[Annotation]],
+    documents: Mapping[str, Document],
+    schema: Schema,
+    decisions: Iterable[Decision] = (),
+) -> Adjudication:
+    """Gold from what the annotators of each document agree on and what decisions settle.
+
+    A document one annotator alone has read becomes gold as it is, and says so. A span still in
+    dispute is not in gold; an attribute or relation in dispute is left out until decided. Skipped
+    readings do not count. Raises `InvalidDataError` when a decision leads to invalid gold.
+    """
+    table = {decision.item: decision for decision in decisions}
+    by_document: dict[str, dict[str, Annotation]] = defaultdict(dict)
+    for annotator, found in sorted(annotations.items()):
+        for annotation in found:
+            if not annotation.skipped:
+                by_document[annotation.document][annotator] = annotation
+    gold: list[Annotation] = []
+    disputed: list[Dispute] = []
+    used: set[str] = set()
+    for name in sorted(by_document):
+        settling = _Settling(documents[name], by_document[name], schema, table)
+        gold.append(settling.settle())
+        disputed += settling.disputed
+        used |= settling.used
+    _check(gold, documents, schema)
+    return Adjudication(tuple(gold), tuple(disputed), tuple(sorted(table.keys() - used)))
+
+
+@dataclass
+class _Settling:
+    """The settling of one document: spans first, then the attributes and relations of gold spans."""
+
+    document: Document
+    readings: Mapping[str, Annotation]
+    schema: Schema
+    decisions: Mapping[str, Decision]
+    disputed: list[Dispute] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def settle(self) -> Annotation:
+        found: list[tuple[Span, str]] = []
+        for layer in self.schema.layers:
+            for group in _groups(self.readings, layer):
+                found += self._spans(layer, group)
+            found += self._missed_by_all(layer)
+        found.sort(key=lambda pair: (pair[0].start, -pair[0].end, pair[0].label))
+        spans = []
+        for number, (span, source) in enumerate(found, start=1):
+            numbered = replace(span, id=f"s{number}", text="")
+            self.provenance[numbered.id] = source
+            spans.append(self._with_attributes(numbered, given=span.attributes))
+        relations = self._relations(spans)
+        annotation = Annotation(
+            self.document.id, GOLD, tuple(spans), tuple(relations), provenance=self.provenance
+        )
+        return annotation.canonical(self.document.text)
+
+    @property
+    def _agreed(self) -> str:
+        return "agreed" if len(self.readings) > 1 else f"only {next(iter(self.readings))}"
+
+    def _decision(self, item: str) -> Decision | None:
+        decision = self.decisions.get(item)
+        if decision is not None:
+            self.used.add(item)
+        return decision
+
+    def _dispute(self, item: str, about: str, start: int, end: int, readings: Any) -> None:
+        text = self.document.text[start:end]
+        self.disputed.append(Dispute(item, self.document.id, about, text, readings))
+
+    def _shown(self, spans: Iterable[Span]) -> list[dict[str, Any]]:
+        text = self.document.text
+        return [
+            {"start": s.start, "end": s.end, "label": s.label, "text": text[s.start : s.end]}
+            for s in spans
+        ]
+
+    def _spans(self, layer: Layer, group: Mapping[str, list[Span]]) -> list[tuple[Span, str]]:
+        """The gold spans of one group of overlapping spans, each with its provenance."""
+        members = list(group.values())
+        start = min(span.start for spans in members for span in spans)
+        end = max(span.end for spans in members for span in spans)
+        item = f"{self.document.id}/{layer.name}/{start}-{end}"
+        decision = self._decision(item)
+        keys = [[span.key for span in spans] for spans in members]
+        if decision is None and all(key == keys[0] for key in keys) and len(keys[0]) == 1:
+            # Attributes are compared in their own turn.
+            return [(replace(members[0][0], attributes={}), self._agreed)]
+        if decision is None:
+            shown = {name: self._shown(spans) for name, spans in group.items()}
+            self._dispute(item, "spans", start, end, shown)
+            return []
+        if decision.spans is not None:
+            chosen = decision.spans
+        else:
+            chosen = tuple(replace(span, attributes={}) for span in self._chosen(decision, group))
+        return [(span, f"decided {item}") for span in chosen]
+
+    def _missed_by_all(self, layer: Layer) -> list[tuple[Span, str]]:
+        """Spans no annotator marked and a decision adds."""
+        prefix = f"{self.document.id}/{layer.name}/"
+        added: list[tuple[Span, str]] = []
+        for item in sorted(self.decisions):
+            decision = self.decisions[item]
+            if item.startswith(prefix) and item not in self.used and decision.spans:
+                self.used.add(item)
+                added += [(span, f"decided {item}") for span in decision.spans]
+        return added
+
+    def _chosen(self, decision: Decision, group: Mapping[str, Any]) -> Any:
+        if decision.choose not in group:
+            known = ", ".join(group)
+            what = f"{decision.item} chooses {decision.choose!r}"
+            fault = Fault("decisions.jsonl", 0, what, f"choose one of {known}", "unknown-annotator")
+            raise InvalidDataError([fault])
+        return group[decision.choose]
+
+    def _counterparts(self, gold: Span) -> dict[str, Span]:
+        """For each annotator, the span that reads this gold span: the same, or the best overlap."""
+        found: dict[str, Span] = {}
+        for annotator, annotation in self.readings.items():
+            candidates = [s for s in annotation.spans if s.label == gold.label and s.overlaps(gold)]
+            if candidates:
+                found[annotator] = max(candidates, key=lambda s: _shared(s, gold))
+        return found
+
+    def _with_attributes(self, gold: Span, *, given: Mapping[str, Value]) -> Span:
+        """The gold span with the attributes its annotators agree on or a decision settles."""
+        counterparts = self._counterparts(gold)
+        attributes: dict[str, Value] = {}
+        for attribute in self.schema.attributes_of(gold.label):
+            readings = {name: _value(span, attribute) for name, span in counterparts.items()}
+            value = self._attribute(gold, attribute, readings, given.get(attribute.name))
+            if value:
+                attributes[attribute.name] = value
+        return replace(gold, attributes=attributes)
+
+    def _attribute(
+        self, gold: Span, attribute: Attribute, readings: dict[str, Value], given: Value | None
+    ) -> Value | None:
+        item = f"{self.document.id}/{gold.start}-{gold.end}/{attribute.name}"
+        decision = self._decision(item)
+        if decision is not None:
+            self.provenance[f"{gold.id}.{attribute.name}"] = f"decided {item}"
+            if decision.value is not None:
+                return decision.value
+            chosen: Value = self._chosen(decision, readings)
+            return chosen
+        if given is not None:
+            return given
+        if len(set(readings.values())) > 1:
+            self._dispute(item, attribute.name, gold.start, gold.end, readings)
+            return None
+        return next(iter(readings.values()), None)
+
+    def _relations(self, spans: Sequence[Span]) -> list[Relation]:
+        translations = {
+            annotator: _translation(annotation, spans)
+            for annotator, annotation in self.readings.items()
+        }
+        relations: list[Relation] = []
+        for head in spans:
+            for kind in self.schema.relations:
+                if head.label in kind.head:
+                    relations += self._relations_of(head, kind.name, spans, translations)
+        return relations
+
+    def _relations_of(
+        self,
+        head: Span,
+        kind: str,
+        spans: Sequence[Span],
+        translations: Mapping[str, Mapping[str, Span]],
+    ) -> list[Relation]:
+        readings: dict[str, list[Span]] = {}
+        for annotator, counterpart in self._counterparts(head).items():
+            to_gold = translations[annotator]
+            tails = {
+                to_gold[r.tail].key: to_gold[r.tail]
+                for r in self.readings[annotator].relations
+                if r.type == kind and r.head == counterpart.id and r.tail in to_gold
+            }
+            readings[annotator] = [tails[key] for key in sorted(tails)]
+        item = f"{self.document.id}/{head.start}-{head.end}/{kind}"
+        decision = self._decision(item)
+        if decision is not None:
+            chosen = self._tails(decision, spans, readings)
+            source = f"decided {item}"
+        elif len({tuple(span.key for span in tails) for tails in readings.values()}) > 1:
+            shown = {name: self._shown(tails) for name, tails in readings.items()}
+            self._dispute(item, kind, head.start, head.end, shown)
+            return []
+        else:
+            chosen, source = next(iter(readings.values()), []), self._agreed
+        for tail in chosen:
+            self.provenance[f"{kind}:{head.id}:{tail.id}"] = source
+        return [Relation(kind, head.id, tail.id) for tail in chosen]
+
+    def _tails(
+        self, decision: Decision, spans: Sequence[Span], readings: Mapping[str, list[Span]]
+    ) -> list[Span]:
+        if decision.tails is None:
+            found: list[Span] = self._chosen(decision, readings)
+            return found
+        kind = decision.item.rsplit("/", 1)[1]
+        allowed = next(r.tail for r in self.schema.relations if r.name == kind)
+        places = {f"{span.start}-{span.end}": span for span in spans if span.label in allowed}
+        unknown = [place for place in decision.tails if place not in places]
+        if unknown:
+            what = f"{decision.item}: no gold span at {unknown[0]} that {kind} may reach"
+            cure = "name the offsets of a gold span as start-end"
+            raise InvalidDataError([Fault("decisions.jsonl", 0, what, cure, "dangling-relation")])
+        return [places[place] for place in decision.tails]
+
+
+def _groups(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, list[Span]]]:
+    """The spans of a layer, of all annotators, in groups that are linked by overlap."""
+    marked = sorted(
+        ((span, annotator) for annotator, a in readings.items() for span in a.layer(layer.names)),
+        key=lambda pair: (pair[0].key, pair[1]),
+    )
+    groups: list[dict[str, list[Span]]] = []
+    reach = -1
+    for span, annotator in marked:
+        if span.start >= reach:
+            groups.append({name: [] for name in readings})
+        group = groups[-1][annotator]
+        if all(span.key != other.key for other in group):
+            group.append(span)
+        reach = max(reach, span.end)
+    return groups
+
+
+def _translation(annotation: Annotation, gold: Sequence[Span]) -> dict[str, Span]:
+    """From an annotator's span ids to the gold span of the same label that it overlaps most."""
+    found: dict[str, Span] = {}
+    for span in annotation.spans:
+        candidates = [g for g in gold if g.label == span.label and g.overlaps(span)]
+        if candidates:
+            found[span.id] = max(candidates, key=lambda g: _shared(g, span))
+    return found
+
+
+def _shared(a: Span, b: Span) -> tuple[int, int]:
+    """How much two spans share, then how little they add: the larger, the better the match."""
+    shared = min(a.end, b.end) - max(a.start, b.start)
+    return shared, -(max(a.end, b.end) - min(a.start, b.start))
+
+
+
+
+def _check(gold: Sequence[Annotation], documents: Mapping[str, Document], schema: Schema) -> None:
+    faults: list[Fault] = []
+    for annotation in gold:
+        document = documents[annotation.document]
+        faults += schema.faults(annotation, document, place="decisions.jsonl")
+        faults += schema.overlaps(annotation, place="decisions.jsonl")
+    if faults:
+        raise InvalidDataError(faults)

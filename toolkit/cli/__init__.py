@@ -1,0 +1,44 @@
+"""The terminal: parse, call, print. The only place where modules meet.
+
+Results go to stdout, everything else to stderr. A `ToolkitError` becomes one line per fault and its
+documented exit code; anything else is a bug of ours and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from toolkit.cli.commands import app
+from toolkit.errors import InvalidDataError, ToolkitError
+
+__all__ = ["app", "main", "run"]
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code."""
+    try:
+        app(args=None if args is None else list(args), prog_name="toolkit", standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except ToolkitError as error:
+        _print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def main() -> NoReturn:
+    """The `toolkit` command."""
+    sys.exit(run())
+
+
+def _print_error(error: ToolkitError) -> None:
+    from toolkit.cli.terminal import printable
+
+    lines = list(map(str, error.faults)) if isinstance(error, InvalidDataError) else [str(error)]
+    for line in lines:
+        print(f"error: {printable(line)}", file=sys.stderr)

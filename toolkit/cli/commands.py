@@ -1,0 +1,352 @@
+"""The commands, in the order of the work: the help screen is the pipeline.
+
+Every command is a thin twin of a library function. Heavy libraries are imported when a command runs,
+so that `toolkit --help` costs nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.terminal import figure, result, say, table
+from toolkit.errors import QUARANTINED, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.studio import Studio
+
+app = typer.Typer(
+    help="Label schemas to Label Studio, annotations back, gold, a dataset, models, scores.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+studio_app = typer.Typer(help="Run a Label Studio on this machine alone.", no_args_is_help=True)
+
+DEFAULT_CORPUS = Path("annotations/communique")
+DEFAULT_DATASET = Path("build/dataset")
+
+CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=True)]
+ProjectOption = Annotated[
+    str, typer.Option(help="Name of the project; one per annotator keeps readings blind.")
+]
+UrlOption = Annotated[
+    str, typer.Option(help="Label Studio's address; else LABEL_STUDIO_URL, else the local server.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")]
+
+
+@app.callback()
+def _toolkit(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from toolkit import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command(rich_help_panel=None)
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all it makes.")] = Path(
+        "build/demo"
+    ),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Label Studio running.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the whole job once on three events, in a real Label Studio, and write a page about it."""
+    from toolkit.cli.demo import demo as run_demo
+
+    told = run_demo(output, keep=keep)
+    result(told.facts, as_json=as_json, text=told.text)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """See whether this machine and the server are fit for work."""
+    from toolkit.cli.doctor import examine
+
+    findings = examine()
+    rows = [("ok" if finding.ok else "look", finding.what, finding.found) for finding in findings]
+    told = {finding.what: {"ok": finding.ok, "found": finding.found} for finding in findings}
+    result(told, as_json=as_json, text="\n".join(f"{row[0]:5} {row[1]:20} {row[2]}" for row in rows))
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Schemas and corpora.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check schemas and corpora; list every fault with file and line."""
+    from toolkit import corpus
+    from toolkit.errors import Fault, InvalidDataError
+    from toolkit.schema import Schema
+
+    faults: list[Fault] = []
+    checked: dict[str, Any] = {}
+    for path in paths or _everything():
+        if path.is_dir():
+            found, counts = corpus.check(path)
+            faults += found
+            checked[str(path)] = dict(counts)
+            continue
+        try:
+            checked[str(path)] = {"labels": len(Schema.load(path).labels)}
+        except InvalidDataError as error:
+            faults += error.faults
+    told = {"checked": checked, "faults": [str(fault) for fault in faults]}
+    lines = [
+        f"{path}: " + ", ".join(f"{number} {what}" for what, number in counts.items())
+        for path, counts in checked.items()
+    ]
+    result(told, as_json=as_json, text="\n".join(lines))
+    if faults:
+        raise InvalidDataError(faults)
+
+
+@studio_app.command("start")
+def studio_start(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the local Label Studio; a second start gives the same one."""
+    from toolkit import studio
+
+    server = studio.start(port=port, say=say)
+    told = {"url": server.url, "pid": server.pid, "email": server.email}
+    text = f"{server.url}\nlog in as {server.email} with {server.password}"
+    result(told, as_json=as_json, text=f"{text}\nstop it with: toolkit studio stop")
+
+
+@studio_app.command("stop")
+def studio_stop(as_json: JsonOption = False) -> None:
+    """Stop the local Label Studio; its data stay."""
+    from toolkit import studio
+
+    stopped = studio.stop()
+    result({"stopped": stopped}, as_json=as_json, text="stopped" if stopped else "was not running")
+
+
+@studio_app.command("status")
+def studio_status(as_json: JsonOption = False) -> None:
+    """Say whether the local Label Studio runs, and where."""
+    from toolkit import studio
+
+    server = studio.status()
+    told = {"running": server.running, "url": server.url if server.running else None, "pid": server.pid}
+    result(told, as_json=as_json, text=server.url if server.running else "not running")
+
+
+@studio_app.command("invite")
+def studio_invite(
+    pseudonym: Annotated[str, typer.Argument(help="Name that stands in records, such as a1.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make an annotator's login on the local Label Studio."""
+    from toolkit import studio
+
+    server = studio.status()
+    if not server.running:
+        raise UsageError("the local Label Studio is not running; start it: toolkit studio start")
+    person = studio.invite(server, pseudonym)
+    told = {"pseudonym": pseudonym, "email": person.email, "url": server.url}
+    result(told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}")
+
+
+app.add_typer(studio_app, name="studio")
+
+
+@app.command()
+def push(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    project: ProjectOption = "main",
+    url: UrlOption = "",
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the schema and the documents to a Label Studio project; again changes nothing."""
+    from toolkit import studio
+    from toolkit.corpus import Corpus
+
+    corpus = Corpus.load(root)
+    done = studio.push(
+        connection(url), corpus.name, project, corpus.schema, corpus.documents, dry_run=dry_run
+    )
+    told = {
+        "project": done.project,
+        "url": done.url,
+        "created": done.created,
+        "updated": done.updated,
+        "unchanged": done.unchanged,
+        "skipped": done.skipped,
+        "quarantined": done.quarantined,
+        "schema_updated": done.schema_updated,
+        "dry_run": dry_run,
+    }
+    for fault in done.faults:
+        say(f"set aside: {fault}")
+    result(told, as_json=as_json, text=_counts(told) + (f"\n{done.url}" if done.url else ""))
+    if done.quarantined:
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command()
+def pull(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    project: Annotated[str, typer.Option(help="One project only; else every project of the corpus.")] = "",
+    url: UrlOption = "",
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring finished annotations back, checked; set aside what cannot be accepted."""
+    from toolkit.cli.steps import pull_corpus
+    from toolkit.corpus import Corpus
+
+    told = pull_corpus(connection(url), Corpus.load(root), project, dry_run=dry_run)
+    result(told, as_json=as_json, text=_counts(told))
+    if told["quarantined"]:
+        say(f"set aside with reasons in {root / 'quarantine.jsonl'}")
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command()
+def agreement(root: CorpusArgument = DEFAULT_CORPUS, as_json: JsonOption = False) -> None:
+    """Say how far annotators agree, label by label, with counts."""
+    from toolkit import adjudication
+    from toolkit.cli.steps import agreement_facts, agreement_text
+    from toolkit.corpus import Corpus
+
+    corpus = Corpus.load(root)
+    readings = {name: corpus.annotations(name) for name in corpus.annotators}
+    found = adjudication.agreement(readings, corpus.schema)
+    if not found:
+        what = f"{root}: {len(readings)} annotator{'' if len(readings) == 1 else 's'}"
+        raise UsageError(f"{what}; agreement takes two: pull a second reading")
+    told = {"pairs": [agreement_facts(pair) for pair in found]}
+    text = "\n\n".join(agreement_text(pair, corpus.schema) for pair in found)
+    result(told, as_json=as_json, text=text)
+
+
+@app.command()
+def adjudicate(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    decisions: Annotated[Path | None, typer.Option(help="Else decisions.jsonl of the corpus.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make gold of what annotators agree on and decisions settle; list the rest as disputed."""
+    from toolkit.cli.steps import adjudicate_corpus
+    from toolkit.corpus import Corpus
+
+    told = adjudicate_corpus(Corpus.load(root), decisions)
+    for item in told["unused"]:
+        say(f"settles nothing: {item}; remove it from the decisions")
+    text = ", ".join(f"{told[key]} {key}" for key in ("documents", "agreed", "decided", "disputed"))
+    result(told, as_json=as_json, text=text)
+    if told["disputed"]:
+        say(f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl")
+
+
+@app.command()
+def build(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the dataset.")] = DEFAULT_DATASET,
+    allow_disputed: Annotated[
+        bool, typer.Option("--allow-disputed", help="Build although disputes are open.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the Hugging Face dataset of the gold; refuse a span that cuts a token."""
+    from toolkit.cli.steps import build_corpus
+    from toolkit.corpus import Corpus
+
+    corpus = Corpus.load(root)
+    built = build_corpus(corpus, output, allow_disputed=allow_disputed)
+    counts = built.counts
+    told = {"path": str(output), "sha256": built.facts["sha256"], "splits": counts}
+    labels = [label.name for label in corpus.schema.labels]
+    head = ["split", "documents", "tokens", *labels, "relations"]
+    rows = [[split, *(count[name] for name in head[1:])] for split, count in counts.items()]
+    result(told, as_json=as_json, text=table("", head, rows) + f"\n\n{output}")
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder made by build.")] = DEFAULT_DATASET,
+    system: Annotated[str, typer.Option(help="A file in benchmarks/communique/systems, or a path.")] = "cnn",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights on CPU.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path("build/model"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override, such as training.max_steps=300.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train although the model is up to date.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one spaCy pipeline with a NER head per layer; keep the best step on validation."""
+    from toolkit import dataset as datasets
+    from toolkit.cli.steps import load_system, train_system
+
+    chosen = load_system(system, set_ or [])
+    told = train_system(datasets.load(dataset), chosen, output, seed=seed, force=force)
+    text = f"{output}: best step {told['best_step']} of {told['steps']}"
+    for layer, f1 in told["validation"].items():
+        text += f"\n{layer}: validation F1 {figure(f1)}"
+    result(told, as_json=as_json, text=text if told["trained"] else f"{output}: up to date")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder made by train.")],
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="JSON Lines with id and text.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON Lines to write.")],
+    processes: Annotated[int, typer.Option(min=1, help="Processes to spread the work over.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents with a model; further keys of the input are kept."""
+    from toolkit.cli.steps import predict_file
+
+    told = predict_file(model, input_, output, processes=processes)
+    result(told, as_json=as_json, text=f"{told['documents']} documents, {told['spans']} spans: {output}")
+
+
+@app.command()
+def score(
+    predicted: Annotated[Path, typer.Argument(help="Predictions (JSON Lines) or a model's folder.")],
+    gold: Annotated[Path, typer.Option(help="Gold (JSON Lines) or a dataset's folder.")] = DEFAULT_DATASET,
+    documents: Annotated[Path | None, typer.Option(help="The documents; else beside the gold.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="The schema; else the dataset's or commitments.")] = None,
+    split: Annotated[str, typer.Option(help="Which split of a dataset.")] = "test",
+    as_json: JsonOption = False,
+) -> None:
+    """Score predictions with seqeval, strict IOB2, layer by layer and label by label."""
+    from toolkit.cli.steps import score_files, score_text
+
+    told, found = score_files(predicted, gold, documents, schema, split)
+    result(told, as_json=as_json, text="" if as_json else score_text(found))
+
+
+def connection(url: str = "") -> Studio:
+    """The server that is meant: by flag, by environment, or the local one."""
+    import os
+
+    from toolkit import studio
+
+    if url or os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY"):
+        return studio.connect(url)
+    server = studio.status()
+    return studio.connect(server.url if server.running else "", server.api_key)
+
+
+def _everything() -> list[Path]:
+    found = [*Path("schemas").glob("*.yaml"), *(p.parent for p in Path("annotations").glob("*/corpus.yaml"))]
+    if not found:
+        raise UsageError("nothing to check here; name a schema or a corpus, or go where they are")
+    return sorted(found)
+
+
+def _counts(told: dict[str, Any]) -> str:
+    keys = ("created", "updated", "unchanged", "skipped", "quarantined")
+    return ", ".join(f"{key} {told[key]}" for key in keys)

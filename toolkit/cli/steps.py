@@ -1,0 +1,392 @@
+"""What several commands and the demo do alike: modules brought together, results as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import files
+from toolkit.cli.terminal import figure, progress, table
+from toolkit.errors import Fault, InvalidDataError, UsageError
+from toolkit.schema import Schema
+from toolkit.spans import GOLD, Annotation, Document
+
+if TYPE_CHECKING:
+    from toolkit.adjudication import Agreement
+    from toolkit.corpus import Corpus
+    from toolkit.dataset import Built
+    from toolkit.ner import System
+    from toolkit.scoring import Ratios, Score
+    from toolkit.studio import Studio
+
+
+# ── pull ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pull_corpus(
+    studio: Studio, corpus: Corpus, project: str = "", *, dry_run: bool = False
+) -> dict[str, Any]:
+    """Bring a corpus's annotations into its files, and say how many came, changed or stayed.
+
+    An annotation that is gone from the server stays in the file: nothing is lost by a pull.
+    """
+    from toolkit.studio.sync import find, pull
+
+    projects = find(studio, corpus.name, project)
+    if not projects:
+        name = f"{corpus.name}/{project}" if project else corpus.name
+        raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
+    pulled = [pull(studio, found, corpus.schema, corpus.texts) for found in projects]
+    readings: dict[str, dict[str, Annotation]] = {}
+    for part in pulled:
+        for annotation in part.annotations:
+            readings.setdefault(annotation.annotator, {})[annotation.document] = annotation
+    counts = dict.fromkeys(("created", "updated", "unchanged"), 0)
+    for annotator, found in readings.items():
+        merged = _merge(corpus, annotator, found, counts)
+        if not dry_run:
+            corpus.save(annotator, merged)
+    quarantine = [record for part in pulled for record in part.quarantine]
+    if not dry_run:
+        _keep_quarantine(corpus.root / "quarantine.jsonl", quarantine)
+    return {
+        **counts,
+        "skipped": sum(a.skipped for part in pulled for a in part.annotations),
+        "quarantined": len(quarantine),
+        "superseded": sum(part.superseded for part in pulled),
+        "untouched": sum(part.untouched for part in pulled),
+        "annotators": sorted(readings),
+        "dry_run": dry_run,
+    }
+
+
+def _merge(
+    corpus: Corpus, annotator: str, found: Mapping[str, Annotation], counts: dict[str, int]
+) -> list[Annotation]:
+    path = corpus.path_of(annotator)
+    held = {a.document: a for a in corpus.annotations(annotator)} if path.is_file() else {}
+    for name, annotation in found.items():
+        canonical = annotation.canonical(corpus.texts[name].text)
+        if name not in held:
+            counts["created"] += 1
+        elif files.json_line(held[name]) != files.json_line(canonical):
+            counts["updated"] += 1
+        else:
+            counts["unchanged"] += 1
+        held[name] = canonical
+    return list(held.values())
+
+
+def _keep_quarantine(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    if records:
+        files.write_jsonl(path, records)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# ── agreement and gold ──────────────────────────────────────────────────────────────────────────
+
+
+def agreement_facts(pair: Agreement) -> dict[str, Any]:
+    """An agreement as plain values: counts, and the ratios that follow from them."""
+
+    def counts(part: Any) -> dict[str, Any]:
+        return {"f1": part.f1, "both": part.tp, "only_first": part.fn, "only_second": part.fp}
+
+    return {
+        "annotators": list(pair.annotators),
+        "documents": pair.documents,
+        "exact": {name: counts(part) for name, part in pair.exact.items()},
+        "overlap": {name: counts(part) for name, part in pair.overlap.items()},
+        "label_kappa": {name: dataclasses.asdict(k) for name, k in pair.labels.items()},
+        "attribute_kappa": {name: dataclasses.asdict(k) for name, k in pair.attributes.items()},
+        "relations": counts(pair.relations),
+    }
+
+
+def agreement_text(pair: Agreement, schema: Schema) -> str:
+    """An agreement as tables."""
+    first, second = pair.annotators
+    head = ["label", "exact F1", "overlap F1", "both", f"only {first}", f"only {second}"]
+    names = [*(label.name for label in schema.labels), "all"]
+    rows = []
+    for name in names:
+        exact, overlap = pair.exact[name], pair.overlap[name]
+        rows.append([name, figure(exact.f1), figure(overlap.f1), exact.tp, exact.fn, exact.fp])
+    relations = pair.relations
+    counts = [relations.tp, relations.fn, relations.fp]
+    rows.append(["relations", figure(relations.f1), "", *counts])
+    kappas = [(f"label in {name}", kappa) for name, kappa in pair.labels.items()]
+    kappas += list(pair.attributes.items())
+    kappa_rows = [
+        [name, figure(k.value) if k.value is not None else f"undefined ({k.undefined})", k.n, k.agreed]
+        for name, k in kappas
+    ]
+    title = f"{first} and {second}, {pair.documents} documents"
+    below = table("Cohen's kappa on matched spans", ["", "kappa", "spans", "agreed"], kappa_rows)
+    return table(title, head, rows) + "\n\n" + below
+
+
+def adjudicate_corpus(corpus: Corpus, decisions: Path | None = None) -> dict[str, Any]:
+    """Write gold and what is disputed, and say how much of each there is."""
+    from toolkit.adjudication import Decision, adjudicate
+
+    path = decisions or corpus.root / "decisions.jsonl"
+    if decisions is not None and not path.is_file():
+        raise UsageError(f"{path}: no such file; check the path")
+    made = files.read_jsonl(path, Decision) if path.is_file() else []
+    _refuse_twice(path, made)
+    readings = {name: corpus.annotations(name) for name in corpus.annotators}
+    if not readings:
+        raise UsageError(f"{corpus.root}: no annotations yet; pull them first: toolkit pull")
+    settled = adjudicate(readings, corpus.texts, corpus.schema, made)
+    corpus.save(GOLD, settled.gold)
+    files.write_jsonl(corpus.root / "disputed.jsonl", settled.disputed)
+    spans = {s.id for a in settled.gold for s in a.spans}
+    origins = [source for a in settled.gold for key, source in a.provenance.items() if key in spans]
+    return {
+        "documents": len(settled.gold),
+        "spans": len(origins),
+        "agreed": sum(not source.startswith("decided") for source in origins),
+        "decided": sum(source.startswith("decided") for source in origins),
+        "disputed": len(settled.disputed),
+        "unused": list(settled.unused),
+    }
+
+
+def _refuse_twice(path: Path, decisions: Sequence[Any]) -> None:
+    seen: set[str] = set()
+    faults = []
+    for line, decision in enumerate(decisions, start=1):
+        if decision.item in seen:
+            what = f"a second decision on {decision.item}"
+            faults.append(Fault(str(path), line, what, "keep one", "duplicate-id"))
+        seen.add(decision.item)
+    if faults:
+        raise InvalidDataError(faults)
+
+
+# ── dataset, training, prediction, score ────────────────────────────────────────────────────────
+
+
+def build_corpus(corpus: Corpus, output: Path, *, allow_disputed: bool = False) -> Built:
+    """The dataset of a corpus's gold. Refuses while disputes are open, unless told otherwise."""
+    from toolkit import __version__, dataset, ner
+    from toolkit.adjudication import agreement
+    from toolkit.ner.tokens import TOKENIZER
+
+    if not corpus.path_of(GOLD).is_file():
+        raise UsageError(f"{corpus.root}: no gold yet; make it: toolkit adjudicate {corpus.root}")
+    disputed = corpus.root / "disputed.jsonl"
+    open_items = sum(1 for _ in files.iter_jsonl(disputed)) if disputed.is_file() else 0
+    if open_items and not allow_disputed:
+        what = f"{open_items} items are disputed, so the gold has gaps"
+        cure = "settle them in decisions.jsonl and adjudicate again, or build --allow-disputed"
+        raise InvalidDataError([Fault(str(disputed), 0, what, cure, "disputed")])
+    readings = {name: corpus.annotations(name) for name in corpus.annotators}
+    return dataset.build(
+        corpus,
+        corpus.annotations(GOLD),
+        output,
+        tokenize=ner.tokenize,
+        tokenizer=TOKENIZER,
+        agreements=agreement(readings, corpus.schema),
+        version=__version__,
+    )
+
+
+def load_system(name: str, overrides: Sequence[str] = ()) -> System:
+    """The system of this name or path, with `key=value` overrides."""
+    from toolkit.ner import System
+
+    path = Path(name)
+    if path.suffix != ".yaml":
+        folder = Path("benchmarks/communique/systems")
+        here = folder / f"{name}.yaml"
+        path = here if here.is_file() else files.resource(str(here))
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in files.resource(str(folder)).glob("*.yaml")))
+        raise UsageError(f"--system {name}: no such system; known are {known}, or name a .yaml file")
+    system = System.load(path)
+    changed = dict(system.overrides)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UsageError(f"--set {override}: no value; write it as training.max_steps=300")
+        try:
+            changed[key] = json.loads(value)
+        except ValueError:
+            changed[key] = value
+    return dataclasses.replace(system, overrides=changed)
+
+
+def train_system(
+    built: Built, system: System, output: Path, *, seed: int = 0, force: bool = False
+) -> dict[str, Any]:
+    """Train a system on a dataset, unless the model there was made of the very same things."""
+    from toolkit import __version__, ner
+
+    recipe = {
+        "data_sha256": built.facts["sha256"],
+        "toolkit": __version__,
+        "overrides": dict(sorted(system.overrides.items())),
+    }
+    held = _model_facts(output)
+    wanted = recipe | {"system": system.name, "seed": seed}
+    if not force and held and all(held.get(key) == value for key, value in wanted.items()):
+        told = {"path": str(output), "trained": False, "steps": held.get("steps", 0)}
+        return told | {"best_step": held["best_step"], "validation": held["validation"]}
+    with progress(f"training {system.name}") as advance:
+        trained = ner.train(
+            built.splits.get("train", ()),
+            built.splits.get("validation", ()),
+            built.schema,
+            system,
+            output,
+            seed=seed,
+            facts=recipe,
+            progress=lambda step, last, _: advance(step, last),
+        )
+    return {
+        "path": str(output),
+        "trained": True,
+        "steps": trained.steps,
+        "best_step": trained.best_step,
+        "validation": trained.validation,
+    }
+
+
+def _model_facts(path: Path) -> dict[str, Any]:
+    meta = path / "meta.json"
+    return dict(files.read_json(meta).get("toolkit", {})) if meta.is_file() else {}
+
+
+def predict_file(model: Path, source: Path, output: Path, *, processes: int = 1) -> dict[str, Any]:
+    """Predict a JSON Lines file into another, record by record, further keys kept."""
+    from toolkit import ner
+
+    loaded = ner.load(model)
+    if source.resolve() == output.resolve():
+        raise UsageError(f"{output}: is the input; choose another file")
+    counts = {"documents": 0, "spans": 0}
+
+    def records() -> Iterator[dict[str, Any]]:
+        inputs = _inputs(source)
+        documents = (document for document, _ in inputs[0])
+        extras = (extra for _, extra in inputs[1])
+        predictions = loaded.predict(documents, processes=processes)
+        for annotation, extra in zip(predictions, extras, strict=True):
+            counts["documents"] += 1
+            counts["spans"] += len(annotation.spans)
+            advance(counts["documents"], 0)
+            record = files.record(annotation)
+            yield record | {key: value for key, value in extra.items() if key not in record}
+
+    with progress(f"predicting with {loaded.name}") as advance:
+        files.write_jsonl(output, records())
+    return {"output": str(output), "model": loaded.name, **counts}
+
+
+def _inputs(source: Path) -> tuple[Iterator[Any], Iterator[Any]]:
+    """The documents of a file and their further keys, twice, for one reader each."""
+    from itertools import tee
+
+    def read() -> Iterator[tuple[Document, dict[str, Any]]]:
+        for line, record in enumerate(files.iter_jsonl(source), start=1):
+            extra = dict(record)
+            identifier, text = extra.pop("id", None), extra.pop("text", None)
+            if not isinstance(identifier, str) or not isinstance(text, str):
+                what, cure = "no id or no text", 'write {"id": "…", "text": "…"}'
+                raise InvalidDataError([Fault(str(source), line, what, cure, "invalid-record")])
+            yield Document(identifier, text), extra
+
+    first, second = tee(read())
+    return first, second
+
+
+def score_files(
+    predicted: Path, gold: Path, documents: Path | None, schema: Path | None, split: str
+) -> tuple[dict[str, Any], Score]:
+    """Score a predictions file or a model against a gold file or a dataset's split."""
+    from toolkit import scoring
+    from toolkit.corpus import read_predictions
+
+    read_gold, texts, found_schema = _gold(gold, documents, schema, split)
+    if predicted.is_dir():
+        from toolkit import ner
+
+        model = ner.load(predicted)
+        wanted = [texts[a.document] for a in read_gold if a.document in texts]
+        if len(wanted) < len(read_gold):
+            raise UsageError("a model needs the texts; name them with --documents")
+        predictions = tuple(model.predict(wanted))
+    else:
+        predictions = read_predictions(predicted, found_schema, texts)
+    found = scoring.score(read_gold, predictions, found_schema)
+    return score_facts(found), found
+
+
+def _gold(
+    gold: Path, documents: Path | None, schema: Path | None, split: str
+) -> tuple[tuple[Annotation, ...], dict[str, Document], Schema]:
+    from toolkit.corpus import read_predictions
+
+    if gold.is_dir():
+        from toolkit import dataset
+
+        built = dataset.load(gold)
+        if split not in built.splits:
+            known = ", ".join(built.splits)
+            raise UsageError(f"--split {split}: the dataset has {known}")
+        readings = built.splits[split]
+        texts = {document.id: document for document, _ in readings}
+        return tuple(annotation for _, annotation in readings), texts, built.schema
+    found = Schema.load(schema or files.resource("schemas/commitments.yaml"))
+    beside = gold.parent / "documents.jsonl"
+    source = documents or (beside if beside.is_file() else None)
+    read = files.read_jsonl(source, Document, lenient=True) if source else []
+    texts = {document.id: document for document in read}
+    return read_predictions(gold, found, texts), texts, found
+
+
+def score_facts(found: Score) -> dict[str, Any]:
+    """A score as plain values, with what it means."""
+    from toolkit import __version__
+
+    return {
+        "macro_f1": found.macro_f1,
+        "layers": {
+            name: {
+                "micro": dataclasses.asdict(layer.micro),
+                "macro": dataclasses.asdict(layer.macro),
+                "per_label": {
+                    label: dataclasses.asdict(ratios) for label, ratios in layer.per_label.items()
+                },
+            }
+            for name, layer in found.layers.items()
+        },
+        "documents": found.documents,
+        "signature": found.signature,
+        "toolkit": __version__,
+    }
+
+
+def score_text(found: Score) -> str:
+    """A score as tables, one per layer."""
+    parts = []
+    for name, layer in found.layers.items():
+        rows = [_score_row(label, ratios, label in layer.seen) for label, ratios in layer.per_label.items()]
+        if len(rows) > 1:
+            rows += [_score_row("micro", layer.micro), _score_row("macro", layer.macro)]
+        parts.append(table(name, ["label", "precision", "recall", "F1", "support"], rows))
+    end = f"macro F1 over all labels: {figure(found.macro_f1)} ({found.documents} documents)"
+    return "\n\n".join([*parts, end, found.signature])
+
+
+def _score_row(name: str, ratios: Ratios, seen: bool = True) -> list[object]:
+    shown = [ratios.precision, ratios.recall, ratios.f1]
+    return [name, *(figure(value if seen else None) for value in shown), ratios.support]
+

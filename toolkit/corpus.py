@@ -1,0 +1,322 @@
+"""A corpus on disk: documents, each annotator's readings, decisions, gold, splits, and its integrity.
+
+    annotations/<name>/
+      corpus.yaml                 what it is, its schema, its annotators
+      documents.jsonl             what is read
+      annotators/<pseudonym>.jsonl  one reading of each document
+      decisions.jsonl             how the adjudicator settled disputes
+      gold.jsonl, disputed.jsonl  what adjudication made of it
+      registry.jsonl              the events behind the documents
+      splits.yaml                 which events are for train, validation and test
+      quarantine.jsonl            what a pull could not accept, and why
+
+One record a line, sorted by document id, so that a diff shows what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit import files
+from toolkit.errors import Fault, InvalidDataError, UsageError
+from toolkit.schema import Schema, document_faults
+from toolkit.spans import GOLD, Annotation, Document, Span
+
+__all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predictions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """Who stands behind a pseudonym: a `person` or a `model`, and how the reading was made."""
+
+    kind: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusInfo:
+    """What `corpus.yaml` says."""
+
+    name: str
+    schema: str
+    title: str
+    description: str
+    language: str
+    licence: str
+    version: str
+    annotators: dict[str, Annotator]
+    canary: str = ""
+    guideline: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The events of each split. Whole events, so that no story is on both sides."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def of(self, event: str) -> str | None:
+        """The split an event belongs to."""
+        for name in ("train", "validation", "test"):
+            if event in getattr(self, name):
+                return name
+        return None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A folder of documents and annotations. Nothing is read before it is asked for."""
+
+    root: Path
+    info: CorpusInfo
+    schema: Schema
+    schema_path: Path
+    documents: tuple[Document, ...] = field(repr=False)
+
+    @classmethod
+    def load(cls, root: Path) -> Corpus:
+        """The corpus in this folder. Raises `InvalidDataError` listing every fault of documents."""
+        if not (root / "corpus.yaml").is_file():
+            raise UsageError(f"{root}: no corpus here (no corpus.yaml); name a folder that has one")
+        info = files.read_yaml(root / "corpus.yaml", CorpusInfo)
+        schema_path = _schema_path(root, info.schema)
+        schema = Schema.load(schema_path)
+        path = root / "documents.jsonl"
+        documents = files.read_jsonl(path, Document)
+        faults = list(_documents_faults(path, documents))
+        if faults:
+            raise InvalidDataError(faults)
+        return cls(root, info, schema, schema_path, tuple(documents))
+
+    @property
+    def name(self) -> str:
+        """The corpus's name, as in `corpus.yaml`."""
+        return self.info.name
+
+    @property
+    def texts(self) -> Mapping[str, Document]:
+        """The documents by id."""
+        return {document.id: document for document in self.documents}
+
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """The pseudonyms that have a file of readings."""
+        return tuple(sorted(path.stem for path in (self.root / "annotators").glob("*.jsonl")))
+
+    def annotations(self, annotator: str) -> tuple[Annotation, ...]:
+        """One annotator's readings, or the gold. Raises `InvalidDataError` with every fault."""
+        path = self.path_of(annotator)
+        faults, annotations = _read_annotations(path, self, flat=annotator == GOLD)
+        if faults:
+            raise InvalidDataError(faults)
+        return annotations
+
+    def path_of(self, annotator: str) -> Path:
+        """The file of an annotator's readings, or of the gold."""
+        if annotator == GOLD:
+            return self.root / "gold.jsonl"
+        return self.root / "annotators" / f"{annotator}.jsonl"
+
+    def save(self, annotator: str, annotations: Iterable[Annotation]) -> bool:
+        """Write readings in canonical order. Gives whether the file changed."""
+        texts = self.texts
+        ordered = sorted(annotations, key=lambda annotation: annotation.document)
+        canonical = [a.canonical(texts[a.document].text) for a in ordered]
+        return files.write_jsonl(self.path_of(annotator), canonical)
+
+    def splits(self) -> Splits:
+        """The split of each event. Raises `InvalidDataError` when an event is in none or in two."""
+        path = self.root / "splits.yaml"
+        splits = files.read_yaml(path, Splits)
+        faults = list(_split_faults(path, splits, self.documents))
+        if faults:
+            raise InvalidDataError(faults)
+        return splits
+
+    def registry(self) -> list[dict[str, Any]]:
+        """The events behind the documents, if the corpus has a registry."""
+        path = self.root / "registry.jsonl"
+        return list(files.iter_jsonl(path)) if path.is_file() else []
+
+    def copy(self, root: Path, *, name: str, events: Sequence[str]) -> Corpus:
+        """The documents and decisions of some events as a corpus of another name, unannotated."""
+        documents = [document for document in self.documents if document.event in events]
+        kept = {document.id for document in documents}
+        splits = self.splits()
+        files.write_yaml(root / "corpus.yaml", replace(self.info, name=name))
+        files.write_jsonl(root / "documents.jsonl", documents)
+        files.write_yaml(
+            root / "splits.yaml",
+            Splits(
+                *(
+                    tuple(event for event in getattr(splits, split) if event in events)
+                    for split in ("train", "validation", "test")
+                )
+            ),
+        )
+        decided = self.root / "decisions.jsonl"
+        if decided.is_file():
+            lines = (d for d in files.iter_jsonl(decided) if d["item"].split("/")[0] in kept)
+            files.write_jsonl(root / "decisions.jsonl", lines)
+        wanted = (event for event in self.registry() if event.get("event") in events)
+        files.write_jsonl(root / "registry.jsonl", wanted)
+        return Corpus.load(root)
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of documents, gold, splits and schema: which data a score belongs to."""
+        digest = hashlib.sha256(self.schema.sha256.encode())
+        for name in ("documents.jsonl", "gold.jsonl", "splits.yaml"):
+            path = self.root / name
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return digest.hexdigest()
+
+
+def read_predictions(
+    path: Path, schema: Schema, documents: Mapping[str, Document]
+) -> tuple[Annotation, ...]:
+    """Predictions of any system: records with at least `document` and `spans` of offsets and label.
+
+    Keys the toolkit does not know are passed over. Without a document's text, offsets are checked
+    against themselves only. Raises `InvalidDataError` listing every fault with its line.
+    """
+    predictions = files.read_jsonl(path, Annotation, lenient=True)
+    faults: list[Fault] = []
+    first: dict[str, int] = {}
+    for line, annotation in enumerate(predictions, start=1):
+        end = max((span.end for span in annotation.spans), default=0)
+        document = documents.get(annotation.document, Document(annotation.document, " " * end))
+        plain = replace(annotation, spans=_numbered(annotation, keep=bool(documents)))
+        faults += schema.faults(plain, document, place=str(path), line=line)
+        faults += schema.overlaps(annotation, place=str(path), line=line)
+        if annotation.document in first:
+            what = f"{annotation.document} stands already on line {first[annotation.document]}"
+            faults.append(Fault(str(path), line, what, "keep one of the two", "duplicate-id"))
+        first.setdefault(annotation.document, line)
+    if faults:
+        raise InvalidDataError(faults)
+    return tuple(predictions)
+
+
+def _numbered(annotation: Annotation, *, keep: bool) -> tuple[Span, ...]:
+    """The spans with an id each, as other programs leave ids out; without surfaces to compare."""
+    return tuple(
+        replace(span, id=span.id or f"#{number}", text=span.text if keep else "")
+        for number, span in enumerate(annotation.spans)
+    )
+
+
+def check(root: Path) -> tuple[list[Fault], Counter[str]]:
+    """Every fault of a corpus, and how much was read: documents, spans, relations, overlaps."""
+    counts: Counter[str] = Counter()
+    try:
+        corpus = Corpus.load(root)
+    except InvalidDataError as error:
+        return list(error.faults), counts
+    counts["documents"] = len(corpus.documents)
+    faults: list[Fault] = []
+    names = [*corpus.annotators, *([GOLD] if corpus.path_of(GOLD).is_file() else [])]
+    for annotator in names:
+        found, annotations = _read_annotations(corpus.path_of(annotator), corpus, annotator == GOLD)
+        faults += found
+        counts["annotations"] += len(annotations)
+        for annotation in annotations:
+            counts["spans"] += len(annotation.spans)
+            counts["relations"] += len(annotation.relations)
+    faults += _registry_faults(corpus)
+    if (root / "splits.yaml").is_file():
+        try:
+            corpus.splits()
+        except InvalidDataError as error:
+            faults += error.faults
+    return faults, counts
+
+
+def _schema_path(root: Path, name: str) -> Path:
+    """The schema a corpus names: a path beside it, or the name of one in a `schemas` folder."""
+    candidates = [root / name, root.parent.parent / "schemas" / f"{name}.yaml"]
+    candidates += [Path("schemas") / f"{name}.yaml", files.resource(f"schemas/{name}.yaml")]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise UsageError(f"{root / 'corpus.yaml'}: no schema {name!r}; put it in schemas/{name}.yaml")
+
+
+def _documents_faults(path: Path, documents: Sequence[Document]) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    for line, document in enumerate(documents, start=1):
+        yield from document_faults(document, place=str(path), line=line)
+        if document.id in first:
+            what = f"document id {document.id!r} stands already on line {first[document.id]}"
+            yield Fault(str(path), line, what, "give each document its own id", "duplicate-id")
+        first.setdefault(document.id, line)
+
+
+def _read_annotations(
+    path: Path, corpus: Corpus, flat: bool
+) -> tuple[list[Fault], tuple[Annotation, ...]]:
+    try:
+        annotations = files.read_jsonl(path, Annotation)
+    except InvalidDataError as error:
+        return list(error.faults), ()
+    texts = corpus.texts
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for line, annotation in enumerate(annotations, start=1):
+        place = str(path)
+        document = texts.get(annotation.document)
+        if document is None:
+            what = f"no document {annotation.document!r} in documents.jsonl"
+            faults.append(Fault(place, line, what, "add it or drop the line", "unknown-document"))
+            continue
+        if annotation.document in seen:
+            what = f"a second reading of {annotation.document!r}"
+            faults.append(Fault(place, line, what, "keep one", "duplicate-id"))
+        seen.add(annotation.document)
+        faults += corpus.schema.faults(annotation, document, place=place, line=line)
+        if flat:
+            faults += corpus.schema.overlaps(annotation, place=place, line=line)
+    return faults, tuple(annotations)
+
+
+def _registry_faults(corpus: Corpus) -> Iterator[Fault]:
+    """Gold commitments whose id the event's registry does not have."""
+    known = {
+        commitment["id"]
+        for event in corpus.registry()
+        for part in ("commitments", "background")
+        for commitment in event.get(part, ())
+    }
+    path = corpus.path_of(GOLD)
+    if not known or not path.is_file():
+        return
+    for line, annotation in enumerate(files.read_jsonl(path, Annotation), start=1):
+        for span in annotation.spans:
+            identifier = span.attributes.get("commitment_id", "NEW")
+            if identifier != "NEW" and identifier not in known:
+                what = f"{annotation.document}: no commitment {identifier!r} in registry.jsonl"
+                yield Fault(str(path), line, what, "mend the id or write NEW", "unknown-commitment")
+
+
+def _split_faults(path: Path, splits: Splits, documents: Sequence[Document]) -> Iterator[Fault]:
+    placed = Counter((*splits.train, *splits.validation, *splits.test))
+    for event, times in sorted(placed.items()):
+        if times > 1:
+            yield Fault(str(path), 0, f"event {event!r} is in two splits", "keep it in one", "leak")
+    for event in sorted({document.event for document in documents} - placed.keys()):
+        yield Fault(str(path), 0, f"event {event!r} is in no split", "add it to one", "no-split")
+    by_text: dict[str, str] = {}
+    for document in documents:
+        split = splits.of(document.event)
+        other = by_text.setdefault(" ".join(document.text.split()), split or "")
+        if split and other != split:
+            what = f"the text of {document.id!r} is in {other} and in {split}"
+            yield Fault(str(path), 0, what, "keep one of the two", "leak")

@@ -1,0 +1,348 @@
+"""Gold to a Hugging Face dataset: typed parquet, one tag column per layer, a card made from the data.
+
+    <folder>/
+      README.md                      the card, with the configurations
+      data/<split>-00000-of-00001.parquet      everything: text, zones, spans, relations, tokens, tags
+      <layer>/<split>-00000-of-00001.parquet   `tokens` and `ner_tags`, what training scripts expect
+      schema.yaml, corpus.json       what the labels mean, and which data this is
+
+Opens with `datasets.load_dataset(folder)`. Tokens are cut here, once, and kept. A gold span that cuts
+a token is an error with a list of offenders, never a silent drop. The same gold gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import files
+from toolkit.adjudication import Agreement
+from toolkit.corpus import Corpus, CorpusInfo
+from toolkit.errors import DiskError, Fault, InvalidDataError, UsageError
+from toolkit.schema import Attribute, Layer, Schema
+from toolkit.spans import Annotation, Document, Relation, Span, Token, Zone, cut_spans, to_tags
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+__all__ = ["SPLITS", "Built", "build", "load"]
+
+SPLITS = ("train", "validation", "test")
+ZONES = ("headline", "body", "boilerplate")
+
+Reading = tuple[Document, Annotation]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A dataset on disk, read back: for each split, documents with tokens and their gold."""
+
+    path: Path
+    schema: Schema
+    splits: Mapping[str, tuple[Reading, ...]]
+    facts: Mapping[str, Any]
+
+    @property
+    def counts(self) -> dict[str, Counter[str]]:
+        """Documents, words, tokens and spans by label, of each split."""
+        return {split: _count(readings) for split, readings in self.splits.items()}
+
+
+def build(
+    corpus: Corpus,
+    gold: Iterable[Annotation],
+    output: Path,
+    *,
+    tokenize: Callable[[Document, str], tuple[Token, ...]],
+    tokenizer: str,
+    agreements: Sequence[Agreement] = (),
+    version: str = "",
+) -> Built:
+    """Write the dataset of a corpus's gold, whole or not at all, and read it back.
+
+    Raises `InvalidDataError` listing every gold span that cuts a token, and every fault of the
+    splits; `UsageError` when `output` holds something that is no dataset of ours.
+    """
+    if output.exists() and any(output.iterdir()) and not (output / "corpus.json").is_file():
+        raise UsageError(f"{output}: holds something else than a dataset; choose another folder")
+    splits = _split(corpus, gold, tokenize)
+    facts = {
+        "name": corpus.name,
+        "version": corpus.info.version,
+        "sha256": corpus.sha256,
+        "schema": f"{corpus.schema.name} {corpus.schema.version}",
+        "schema_sha256": corpus.schema.sha256,
+        "tokenizer": tokenizer,
+        "toolkit": version,
+        "documents": {split: len(readings) for split, readings in splits.items()},
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
+        folder = Path(temporary) / "dataset"
+        folder.mkdir()
+        _write(folder, corpus, splits, facts, agreements)
+        _exchange(folder, output)
+    return load(output)
+
+
+def load(path: Path) -> Built:
+    """The dataset in this folder. Raises `UsageError` when there is none made by `build`."""
+    if not (path / "corpus.json").is_file():
+        raise UsageError(f"{path}: no dataset here (no corpus.json); make one: toolkit build -o {path}")
+    schema = Schema.load(path / "schema.yaml")
+    facts = files.read_json(path / "corpus.json")
+    splits = {split: _read(path, split, schema) for split in SPLITS if facts["documents"].get(split)}
+    return Built(path, schema, splits, facts)
+
+
+# ── splits and alignment ────────────────────────────────────────────────────────────────────────
+
+
+def _split(
+    corpus: Corpus,
+    gold: Iterable[Annotation],
+    tokenize: Callable[[Document, str], tuple[Token, ...]],
+) -> dict[str, list[Reading]]:
+    splits, texts = corpus.splits(), corpus.texts
+    result: dict[str, list[Reading]] = {split: [] for split in SPLITS}
+    faults: list[Fault] = []
+    for annotation in sorted(gold, key=lambda annotation: annotation.document):
+        document = texts[annotation.document]
+        document = replace(document, tokens=tokenize(document, corpus.schema.language))
+        faults += _cut_faults(document, annotation, str(corpus.path_of("gold")))
+        split = splits.of(document.event)
+        if split is not None:
+            result[split].append((document, annotation))
+    if faults:
+        raise InvalidDataError(faults)
+    return {split: readings for split, readings in result.items() if readings}
+
+
+def _cut_faults(document: Document, annotation: Annotation, place: str) -> list[Fault]:
+    faults = []
+    for span in cut_spans(annotation.spans, document.tokens):
+        inside = next(
+            (t for t in document.tokens if t[0] < span.start < t[1] or t[0] < span.end < t[1]), None
+        )
+        token = document.text[slice(*inside)] if inside else "white space"
+        what = f"{document.id}: {span.label} {span.start}–{span.end} {span.text!r} cuts {token!r}"
+        faults.append(Fault(place, 0, what, "move the span's edge to the token's", "cuts-token"))
+    return faults
+
+
+def _count(readings: Iterable[Reading]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for document, annotation in readings:
+        counts["documents"] += 1
+        counts["words"] += len(document.text.split())
+        counts["tokens"] += len(document.tokens)
+        counts["relations"] += len(annotation.relations)
+        counts.update(span.label for span in annotation.spans)
+    return counts
+
+
+# ── rows ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _row(document: Document, annotation: Annotation, schema: Schema, canary: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": document.id,
+        "event": document.event,
+        "source": document.source,
+        "genre": document.genre,
+        "published": document.published,
+        "text": document.text,
+        "zones": [{"start": z.start, "end": z.end, "zone": z.zone} for z in document.zones],
+    }
+    for layer in schema.layers:
+        row[layer.name] = [_span_row(span, layer, schema) for span in annotation.layer(layer.names)]
+    row["relations"] = [
+        {"type": r.type, "head": r.head, "tail": r.tail} for r in annotation.relations
+    ]
+    row["tokens"] = [document.text[start:end] for start, end in document.tokens]
+    row["token_offsets"] = [{"start": start, "end": end} for start, end in document.tokens]
+    for layer in schema.layers:
+        row[f"{layer.name}_tags"] = to_tags(annotation.layer(layer.names), document.tokens)
+    row["canary"] = canary
+    return row
+
+
+def _span_row(span: Span, layer: Layer, schema: Schema) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": span.id,
+        "start": span.start,
+        "end": span.end,
+        "label": span.label,
+        "text": span.text,
+    }
+    for attribute in _attributes(layer, schema):
+        row[attribute.name] = span.attributes.get(attribute.name, False if attribute.flag else None)
+    return row
+
+
+def _attributes(layer: Layer, schema: Schema) -> list[Attribute]:
+    return [a for a in schema.attributes if set(a.labels) & set(layer.names)]
+
+
+def _features(schema: Schema) -> Features:
+    from datasets import ClassLabel, Features, List, Value
+
+    text, number = Value("string"), Value("int32")
+    columns: dict[str, Any] = dict.fromkeys(
+        ("id", "event", "source", "genre", "published", "text"), text
+    )
+    columns["zones"] = List({"start": number, "end": number, "zone": ClassLabel(names=list(ZONES))})
+    for layer in schema.layers:
+        span: dict[str, Any] = {"id": text, "start": number, "end": number}
+        span |= {"label": ClassLabel(names=list(layer.names)), "text": text}
+        for attribute in _attributes(layer, schema):
+            span[attribute.name] = Value("bool") if attribute.flag else text
+        columns[layer.name] = List(span)
+    types = ClassLabel(names=[relation.name for relation in schema.relations] or ["none"])
+    columns["relations"] = List({"type": types, "head": text, "tail": text})
+    columns["tokens"] = List(text)
+    columns["token_offsets"] = List({"start": number, "end": number})
+    for layer in schema.layers:
+        columns[f"{layer.name}_tags"] = List(ClassLabel(names=list(layer.tags)))
+    columns["canary"] = text
+    return Features(columns)
+
+
+def _flat_features(layer: Layer) -> Features:
+    from datasets import ClassLabel, Features, List, Value
+
+    return Features(
+        {
+            "id": Value("string"),
+            "tokens": List(Value("string")),
+            "ner_tags": List(ClassLabel(names=list(layer.tags))),
+        }
+    )
+
+
+# ── writing and reading ─────────────────────────────────────────────────────────────────────────
+
+
+def _write(
+    folder: Path,
+    corpus: Corpus,
+    splits: Mapping[str, Sequence[Reading]],
+    facts: Mapping[str, Any],
+    agreements: Sequence[Agreement],
+) -> None:
+    from datasets import Dataset
+
+    schema = corpus.schema
+    for split, readings in splits.items():
+        rows = [_row(*reading, schema, corpus.info.canary) for reading in readings]
+        full = Dataset.from_list(rows, features=_features(schema))
+        _to_parquet(full, folder / "data" / _shard(split))
+        for layer in schema.layers:
+            flat = [
+                {"id": row["id"], "tokens": row["tokens"], "ner_tags": row[f"{layer.name}_tags"]}
+                for row in rows
+            ]
+            tagged = Dataset.from_list(flat, features=_flat_features(layer))
+            _to_parquet(tagged, folder / layer.name / _shard(split))
+    source = corpus.schema_path
+    files.write_text(folder / "schema.yaml", files.read_text(source))
+    if schema.guideline:
+        name = source.parent / files.read_yaml(source, Schema).guideline
+        files.write_text(folder / name.name, schema.guideline)
+    files.write_text(folder / "corpus.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    files.write_text(folder / "README.md", _card(corpus.info, schema, splits, facts, agreements))
+
+
+def _to_parquet(dataset: Dataset, path: Path) -> None:
+    from pyarrow import parquet
+
+    path.parent.mkdir(exist_ok=True)
+    try:
+        # The table's own metadata holds the features, so the labels come back typed.
+        parquet.write_table(dataset.data.table, path, compression="zstd")
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written ({error}); free some space") from error
+
+
+def _shard(split: str) -> str:
+    return f"{split}-00000-of-00001.parquet"
+
+
+def _exchange(new: Path, output: Path) -> None:
+    try:
+        if output.exists():
+            shutil.rmtree(output)
+        new.rename(output)
+    except OSError as error:
+        raise DiskError(f"{output}: cannot be replaced ({error.strerror}); free it") from error
+
+
+def _read(path: Path, split: str, schema: Schema) -> tuple[Reading, ...]:
+    from datasets import Dataset
+    from pyarrow import parquet
+
+    # Straight from the file: load_dataset keeps a cache and, online, counts the download.
+    dataset = Dataset(parquet.read_table(path / "data" / _shard(split)))
+    features = dataset.features
+    return tuple(_reading(row, features, schema) for row in dataset)
+
+
+def _reading(row: Mapping[str, Any], features: Any, schema: Schema) -> Reading:
+    zone_name = features["zones"].feature["zone"].int2str
+    document = Document(
+        row["id"],
+        row["text"],
+        row["event"],
+        row["source"],
+        row["genre"],
+        row["published"],
+        tuple(Zone(z["start"], z["end"], zone_name(z["zone"])) for z in row["zones"]),
+        tuple((t["start"], t["end"]) for t in row["token_offsets"]),
+    )
+    spans: list[Span] = []
+    for layer in schema.layers:
+        label_name = features[layer.name].feature["label"].int2str
+        for span in row[layer.name]:
+            held = {a.name: span[a.name] for a in _attributes(layer, schema) if span[a.name]}
+            spans.append(
+                Span(span["start"], span["end"], label_name(span["label"]), span["id"], span["text"], held)
+            )
+    type_name = features["relations"].feature["type"].int2str
+    relations = tuple(
+        Relation(type_name(r["type"]), r["head"], r["tail"]) for r in row["relations"]
+    )
+    annotation = Annotation(document.id, "gold", tuple(spans), relations)
+    return document, annotation.canonical(document.text)
+
+
+# ── card ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _card(
+    info: CorpusInfo,
+    schema: Schema,
+    splits: Mapping[str, Sequence[Reading]],
+    facts: Mapping[str, Any],
+    agreements: Sequence[Agreement],
+) -> str:
+    counts = {split: _count(readings) for split, readings in splits.items()}
+    documents = sum(count["documents"] for count in counts.values())
+    return files.render(
+        "card.md",
+        info=info,
+        schema=schema,
+        counts=counts,
+        facts=facts,
+        agreements=agreements,
+        configs=["default", *(layer.name for layer in schema.layers)],
+        folders=["data", *(layer.name for layer in schema.layers)],
+        shard=_shard,
+        size="n<1K" if documents < 1000 else "1K<n<10K" if documents < 10_000 else "10K<n<100K",
+        by_models=any(annotator.kind == "model" for annotator in info.annotators.values()),
+    )

@@ -1,0 +1,303 @@
+"""Systems to train, the training run, and trained models that predict.
+
+Training is a function of (data, system, seed): two runs on CPU give the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from itertools import tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import files
+from toolkit.errors import DiskError, Fault, InvalidDataError, UsageError
+from toolkit.ner.tokens import TOKENIZER, to_doc, tokenize
+from toolkit.schema import Schema
+from toolkit.spans import Annotation, Document, Span
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+__all__ = ["Model", "System", "Trained", "load", "train"]
+
+Reading = tuple[Document, Annotation]
+"""A document with its tokens, and what is to be learnt from it."""
+
+Progress = Callable[[int, int, float | None], None]
+"""Called with the step, the last step there can be, and the score on validation when one was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A way to make a model: a file in `benchmarks/<name>/systems/`.
+
+    `overrides` are dotted settings of spaCy's training configuration, such as `training.max_steps`.
+    """
+
+    name: str
+    engine: str
+    description: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> System:
+        """The system of a YAML file. Raises `InvalidDataError`."""
+        system = files.read_yaml(path, cls)
+        if system.engine != "spacy":
+            what = f"engine {system.engine!r} is not known"
+            raise InvalidDataError([Fault(str(path), 0, what, "use spacy")])
+        return system
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run gave: its best step, and that step's F1 on validation by layer, 0 to 1."""
+
+    path: Path
+    steps: int
+    best_step: int
+    validation: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained pipeline that reads documents."""
+
+    name: str
+    nlp: Language
+    layers: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def predict(self, documents: Iterable[Document], *, processes: int = 1) -> Iterator[Annotation]:
+        """One annotation per document, in order, by `model:<name>`.
+
+        Documents that carry tokens keep them; others are cut by the toolkit's tokenizer.
+        """
+        documents, again = tee(documents)
+        docs = map(self._doc, documents)
+        for document, doc in zip(again, self.nlp.pipe(docs, n_process=processes), strict=True):
+            spans = sorted(self._spans(doc), key=lambda s: (s.start, -s.end, s.label))
+            yield Annotation(document.id, f"model:{self.name}", tuple(spans))
+
+    def _doc(self, document: Document) -> Doc:
+        if not document.tokens:
+            document = replace(document, tokens=tokenize(document, self.nlp.lang))
+        return to_doc(document, self.nlp.vocab)
+
+    def _spans(self, doc: Doc) -> Iterator[Span]:
+        for layer in self.layers:
+            for span in doc.spans.get(layer, ()):
+                yield Span(span.start_char, span.end_char, span.label_, text=span.text)
+
+
+def load(path: Path) -> Model:
+    """The model in this folder. Only folders are loaded: a package's name would run its code."""
+    if not (path / "config.cfg").is_file():
+        raise UsageError(f"{path}: no model here (no config.cfg); name a folder made by train")
+    import spacy
+
+    nlp = spacy.load(path)
+    facts = dict(nlp.meta.get("toolkit", {}))
+    layers = tuple(
+        nlp.get_pipe_config(name)["layer"]
+        for name in nlp.pipe_names
+        if nlp.get_pipe_meta(name).factory == "layer_ner"
+    )
+    return Model(str(facts.get("system", path.name)), nlp, layers, facts)
+
+
+def train(
+    training: Sequence[Reading],
+    validation: Sequence[Reading],
+    schema: Schema,
+    system: System,
+    output: Path,
+    *,
+    seed: int = 0,
+    facts: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train one pipeline with a head per layer and keep the step that is best on validation.
+
+    The folder `output` holds the old model or the new one, never a half-written one. `facts` (data
+    hash, versions) are kept in the model's `meta.json`.
+    """
+    if not training or not validation:
+        raise UsageError("training needs documents for train and for validation; see splits.yaml")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.exists() and not (output / "config.cfg").is_file():
+        raise UsageError(f"{output}: exists and is no model; choose another folder")
+    facts = {**(facts or {}), "system": system.name, "seed": seed, "tokenizer": TOKENIZER}
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        trained = _run(training, validation, schema, system, Path(folder), seed, facts, progress)
+        _exchange(trained.path, output)
+    return Trained(output, trained.steps, trained.best_step, trained.validation)
+
+
+def _exchange(new: Path, output: Path) -> None:
+    try:
+        if output.exists():
+            shutil.rmtree(output)
+        new.rename(output)
+    except OSError as error:
+        raise DiskError(f"{output}: cannot be replaced ({error.strerror}); free it") from error
+
+
+def _run(
+    training: Sequence[Reading],
+    validation: Sequence[Reading],
+    schema: Schema,
+    system: System,
+    folder: Path,
+    seed: int,
+    facts: dict[str, Any],
+    progress: Progress | None,
+) -> Trained:
+    from spacy.training.initialize import init_nlp
+    from spacy.training.loop import train as train_loop
+
+    for name, readings in (("train", training), ("dev", validation)):
+        _write_docbin(folder / f"{name}.spacy", readings, schema)
+    config = _config(schema, system, folder, seed)
+    _register_logger()
+    log = _Log(config["training"]["max_steps"], progress)
+    token = _LOG.set(log)
+    try:
+        nlp = init_nlp(config)
+        nlp.meta["toolkit"] = facts
+        train_loop(nlp, folder, stdout=_Quiet(), stderr=_Quiet())
+    finally:
+        _LOG.reset(token)
+    best = folder / "model-best"
+    validation = {layer.name: float(log.scores[f"spans_{layer.name}_f"] or 0) for layer in schema.layers}
+    found = {"steps": log.steps, "best_step": log.best_step, "validation": validation}
+    _settle_meta(best, facts | found)
+    return Trained(best, log.steps, log.best_step, validation)
+
+
+def _settle_meta(path: Path, facts: dict[str, Any]) -> None:
+    meta = json.loads((path / "meta.json").read_text())
+    meta["toolkit"] = facts
+    files.write_text(path / "meta.json", json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+
+
+def _config(schema: Schema, system: System, folder: Path, seed: int) -> Any:
+    """spaCy's configuration: the base, a head per layer, the system's overrides."""
+    from spacy.util import load_config
+
+    config = load_config(Path(__file__).parent / "two_layer.cfg", interpolate=False)
+    config["nlp"]["lang"] = schema.language
+    weights: dict[str, float] = {}
+    for number, layer in enumerate(schema.layers):
+        # The last layer holds the innermost spans: those are what spaCy users expect in doc.ents.
+        head: dict[str, Any] = {"factory": "layer_ner", "layer": layer.name}
+        head["entities"] = number == len(schema.layers) - 1
+        head["model"] = {"tok2vec": {"width": "${components.tok2vec.model.encode.width}"}}
+        config["nlp"]["pipeline"].append(f"{layer.name}_ner")
+        config["components"][f"{layer.name}_ner"] = head
+        weights[f"spans_{layer.name}_f"] = round(1 / len(schema.layers), 4)
+    config["training"]["score_weights"] = weights
+    config["paths"] = {"train": str(folder / "train.spacy"), "dev": str(folder / "dev.spacy")}
+    config["system"]["seed"] = seed
+    for place, value in system.overrides.items():
+        _override(config, place, value)
+    return config.interpolate()
+
+
+def _override(config: Any, place: str, value: Any) -> None:
+    *sections, key = place.split(".")
+    part = config
+    for section in sections:
+        if section not in part:
+            raise UsageError(f"{place}: no such section in the training configuration; see two_layer.cfg")
+        part = part[section]
+    part[key] = value
+
+
+def _write_docbin(path: Path, readings: Sequence[Reading], schema: Schema) -> None:
+    from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
+
+    vocab = Vocab()
+    docbin = DocBin()
+    for document, annotation in readings:
+        docbin.add(_gold_doc(document, annotation, schema, vocab))
+    docbin.to_disk(path)
+
+
+def _gold_doc(document: Document, annotation: Annotation, schema: Schema, vocab: Any) -> Doc:
+    doc = to_doc(document, vocab)
+    for layer in schema.layers:
+        spans = []
+        for span in annotation.layer(layer.names):
+            found = doc.char_span(span.start, span.end, label=span.label)
+            # char_span gives None for a span that cuts a token. The dataset has none; never lose one.
+            if found is None:
+                what = f"{document.id}: {span.label} {span.start}–{span.end} cuts a token"
+                raise InvalidDataError([Fault("dataset", 0, what, "build it again", "cuts-token")])
+            spans.append(found)
+        doc.spans[layer.name] = spans
+    return doc
+
+
+# ── progress ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Log:
+    """What the training loop reports, kept and passed on."""
+
+    last: int
+    progress: Progress | None
+    steps: int = 0
+    best_step: int = 0
+    best: float = -1.0
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, info: dict[str, Any] | None) -> None:
+        if info is None:
+            return
+        self.steps = info["step"]
+        score = info["score"]
+        if score is not None and score > self.best:
+            self.best, self.best_step = score, info["step"]
+            self.scores = dict(info["other_scores"])
+        if self.progress is not None:
+            self.progress(info["step"], self.last, score)
+
+
+_LOG: ContextVar[_Log] = ContextVar("training log")
+# spaCy builds its logger from the configuration, so a callable has to reach it by another way.
+
+
+def _register_logger() -> None:
+    from spacy import registry
+
+    def logger() -> Callable[..., tuple[Callable[[Any], None], Callable[[], None]]]:
+        def setup(*_: Any) -> tuple[Callable[[Any], None], Callable[[], None]]:
+            return _LOG.get(), lambda: None
+
+        return setup
+
+    registry.loggers.register("toolkit.Progress.v1", func=logger)
+
+
+class _Quiet:
+    """Where spaCy's own messages go."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool:
+        return False
+
+

@@ -1,0 +1,109 @@
+"""A schema as the page annotators work on: Label Studio's labelling config, and the instructions.
+
+One `Labels` control over one `Text`, so that spans of different layers may nest; attributes as
+controls of the selected region, in a bar that stays in sight; relations; hotkeys. The schema's name,
+version and fingerprint stand in a comment, which Label Studio keeps byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from toolkit.schema import Attribute, Schema
+
+__all__ = ["LABELS", "TEXT", "fingerprint", "instructions", "page"]
+
+LABELS = "label"
+"""Name of the control that holds the labels."""
+
+TEXT = "text"
+"""Name of the object that holds the text, and of the task's field with the text."""
+
+_STYLE = """
+    .toolkit-bar { position: sticky; top: 0; z-index: 20; padding: 6px 0 8px;
+      background: var(--color-neutral-background, Canvas); border-bottom: 1px solid #8885; }
+    .toolkit-fields { min-height: 84px; display: flex; gap: 4px 20px; flex-wrap: wrap; align-items: center; }
+    .toolkit-text { max-width: 46em; padding-top: 22px; }
+    .toolkit-text .htx-richtext, .toolkit-text [class*="richtext"] {
+      line-height: 2.3 !important; font-size: 16px; white-space: pre-wrap; }
+"""
+# The fields keep their height when no region is selected, so that the text below does not jump; the
+# lines stand far enough apart for relation arcs to be read.
+
+_FINGERPRINT = re.compile(r"<!-- toolkit schema (\S+) (\S+) ([0-9a-f]{64}) -->")
+
+
+def page(schema: Schema) -> str:
+    """The labelling config. The same schema always gives the same text."""
+    view = ET.Element("View")
+    view.append(ET.Comment(f" toolkit schema {schema.name} {schema.version} {schema.sha256} "))
+    ET.SubElement(view, "Style").text = _STYLE
+    relations = ET.SubElement(view, "Relations")
+    for relation in schema.relations:
+        ET.SubElement(relations, "Relation", value=relation.name)
+    bar = ET.SubElement(view, "View", className="toolkit-bar")
+    _labels(bar, schema)
+    fields = ET.SubElement(bar, "View", className="toolkit-fields")
+    for attribute in schema.attributes:
+        _field(fields, attribute)
+    ET.SubElement(view, "Header", value="$title", size="4")
+    area = ET.SubElement(view, "View", className="toolkit-text")
+    ET.SubElement(area, "Text", name=TEXT, value=f"${TEXT}", granularity="word")
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode") + "\n"
+
+
+def fingerprint(config: str) -> str:
+    """The schema's sha256 a config was made from, or nothing if it is not one of ours."""
+    found = _FINGERPRINT.search(config)
+    return found[3] if found else ""
+
+
+def instructions(schema: Schema) -> str:
+    """The guideline as HTML, shown to annotators by Label Studio."""
+    if not schema.guideline:
+        return ""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark").enable("table").render(schema.guideline))
+
+
+def _labels(bar: ET.Element, schema: Schema) -> None:
+    labels = ET.SubElement(
+        bar, "Labels", name=LABELS, toName=TEXT, showInline="true", opacity="0.25"
+    )
+    for label in schema.labels:
+        ET.SubElement(
+            labels,
+            "Label",
+            value=label.name,
+            background=label.colour,
+            hint=label.description,
+            **_hotkey(label.hotkey),
+        )
+
+
+def _field(fields: ET.Element, attribute: Attribute) -> None:
+    shown = {
+        "name": attribute.name,
+        "toName": TEXT,
+        "perRegion": "true",
+        "whenTagName": LABELS,
+        "whenLabelValue": ",".join(attribute.labels),
+    }
+    if attribute.flag or attribute.values:
+        choice = "multiple" if attribute.flag else "single"
+        choices = ET.SubElement(fields, "Choices", shown, choice=choice, showInline="true")
+        if attribute.flag:
+            ET.SubElement(choices, "Choice", value=attribute.name, **_hotkey(attribute.hotkey))
+        for value in attribute.values:
+            ET.SubElement(choices, "Choice", value=value.value, **_hotkey(value.hotkey))
+    else:
+        ET.SubElement(
+            fields, "TextArea", shown, maxSubmissions="1", rows="1", placeholder=attribute.name
+        )
+
+
+def _hotkey(key: str) -> dict[str, str]:
+    return {"hotkey": key} if key else {}
