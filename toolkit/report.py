@@ -453,10 +453,10 @@ def _reading(
 
 def _verdicts(
     one: Annotation | None, other: Annotation | None, same: str, alone: str
-) -> dict[Key, str]:
-    """What becomes of each span of one side; nothing when there is no other to compare with."""
+) -> dict[Key, str] | None:
+    """What becomes of each span of one side; None when there is no other to compare with."""
     if not _is_read(one) or not _is_read(other):
-        return {}
+        return None
     keys = {span.key for span in other.spans}
     return {span.key: same if span.key in keys else alone for span in one.spans}
 
@@ -469,7 +469,7 @@ def _side(
     name: str,
     document: Document,
     annotation: Annotation | None,
-    verdicts: Mapping[Key, str],
+    verdicts: Mapping[Key, str] | None,
     styles: _Styles,
     *,
     wrong: str,
@@ -477,9 +477,9 @@ def _side(
     if not _is_read(annotation):
         return _Side(name, "skipped" if annotation else "none", [])
     marks = _zone_marks(document)
-    marks += _span_marks(document, annotation, verdicts, styles)
+    marks += _span_marks(document.text, annotation, verdicts or {}, styles)
     summary = _some(len({span.key for span in annotation.spans}), "span")
-    if verdicts:
+    if verdicts is not None:
         summary += f", {list(verdicts.values()).count(wrong)} {wrong}"
     return _Side(name, summary, list(_paragraphs(document.text, marks)))
 
@@ -490,7 +490,7 @@ def _zone_marks(document: Document) -> list[_Mark]:
 
 
 def _span_marks(
-    document: Document, annotation: Annotation, verdicts: Mapping[Key, str], styles: _Styles
+    text: str, annotation: Annotation, verdicts: Mapping[Key, str], styles: _Styles
 ) -> list[_Mark]:
     """A mark for each span, outermost first: bands before chips, then longer ones first."""
     spans = {span.key: span for span in annotation.spans}.values()
@@ -499,15 +499,16 @@ def _span_marks(
         spans, key=lambda s: (shapes.index(styles.shape(s.label)), s.start, -s.end, s.label)
     )
     return [
-        _mark(span, len(document.text), verdicts.get(span.key, ""), _said(annotation, span), styles)
+        _mark(span, text, verdicts.get(span.key, ""), _said(annotation, span), styles)
         for span in ordered
     ]
 
 
-def _mark(span: Span, length: int, verdict: str, said: Sequence[str], styles: _Styles) -> _Mark:
+def _mark(span: Span, text: str, verdict: str, said: Sequence[str], styles: _Styles) -> _Mark:
     return _Mark(
         start=max(span.start, 0),
-        end=min(span.end, length),
+        # A tag behind a line end would stand in the next paragraph or nowhere.
+        end=len(text[: span.end].rstrip("\r\n")),
         css=" ".join(["span", styles.shape(span.label), styles.css(span.label), verdict]).strip(),
         tag=f"{span.label} {_SYMBOLS.get(verdict, '')}".strip(),
         note=_compact(span, styles.schema),
@@ -571,8 +572,8 @@ def _rows(
     document: Document, gold: Annotation | None, predicted: Annotation | None, styles: _Styles
 ) -> list[_Row]:
     """The spans of both sides in order of position, outer first, each once with its verdict."""
-    verdicts = _verdicts(predicted, gold, "right", "spurious")
-    verdicts |= _verdicts(gold, predicted, "right", "missed")
+    verdicts = _verdicts(predicted, gold, "right", "spurious") or {}
+    verdicts |= _verdicts(gold, predicted, "right", "missed") or {}
     said: dict[Key, tuple[Span, list[str]]] = {}
     for annotation in (gold, predicted):
         if _is_read(annotation):
