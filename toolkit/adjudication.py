@@ -72,9 +72,7 @@ class Agreement:
     relations: Counts
 
 
-def agreement(
-    annotations: Mapping[str, Iterable[Annotation]], schema: Schema
-) -> list[Agreement]:
+def agreement(annotations: Mapping[str, Iterable[Annotation]], schema: Schema) -> list[Agreement]:
     """The agreement of every pair of annotators, over documents neither of them skipped."""
     readings = {
         annotator: {a.document: a for a in found if not a.skipped}
@@ -458,8 +456,6 @@ def _shared(a: Span, b: Span) -> tuple[int, int]:
     """How much two spans share, then how little they add: the larger, the better the match."""
     shared = min(a.end, b.end) - max(a.start, b.start)
     return shared, -(max(a.end, b.end) - min(a.start, b.start))
-
-
 
 
 def _check(gold: Sequence[Annotation], documents: Mapping[str, Document], schema: Schema) -> None:

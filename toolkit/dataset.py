@@ -94,10 +94,14 @@ def build(
 def load(path: Path) -> Built:
     """The dataset in this folder. Raises `UsageError` when there is none made by `build`."""
     if not (path / "corpus.json").is_file():
-        raise UsageError(f"{path}: no dataset here (no corpus.json); make one: toolkit build -o {path}")
+        raise UsageError(
+            f"{path}: no dataset here (no corpus.json); make one: toolkit build -o {path}"
+        )
     schema = Schema.load(path / "schema.yaml")
     facts = files.read_json(path / "corpus.json")
-    splits = {split: _read(path, split, schema) for split in SPLITS if facts["documents"].get(split)}
+    splits = {
+        split: _read(path, split, schema) for split in SPLITS if facts["documents"].get(split)
+    }
     return Built(path, schema, splits, facts)
 
 
@@ -311,7 +315,14 @@ def _reading(row: Mapping[str, Any], features: Any, schema: Schema) -> Reading:
         for span in row[layer.name]:
             held = {a.name: span[a.name] for a in _attributes(layer, schema) if span[a.name]}
             spans.append(
-                Span(span["start"], span["end"], label_name(span["label"]), span["id"], span["text"], held)
+                Span(
+                    span["start"],
+                    span["end"],
+                    label_name(span["label"]),
+                    span["id"],
+                    span["text"],
+                    held,
+                )
             )
     type_name = features["relations"].feature["type"].int2str
     relations = tuple(

@@ -13,9 +13,10 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, get_args, get_type_hints
 
 from toolkit.errors import DiskError, Fault, InvalidDataError, UsageError
 from toolkit.spans import is_storable
@@ -86,7 +87,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except ValueError as error:
-        raise InvalidDataError([Fault(str(path), 0, f"not JSON: {error}", "mend or delete it")]) from error
+        raise InvalidDataError(
+            [Fault(str(path), 0, f"not JSON: {error}", "mend or delete it")]
+        ) from error
 
 
 def read_jsonl(path: Path, kind: type[T], *, lenient: bool = False) -> list[T]:
@@ -149,7 +152,9 @@ def _opened(path: Path) -> BinaryIO:
 
 def _not_utf8(path: Path, line: int, offset: int, byte: int) -> InvalidDataError:
     what = f"byte {offset} is not UTF-8 (0x{byte:02x})"
-    return InvalidDataError([Fault(str(path), line, what, "save the file as UTF-8", "invalid-utf8")])
+    return InvalidDataError(
+        [Fault(str(path), line, what, "save the file as UTF-8", "invalid-utf8")]
+    )
 
 
 def _decode(line: str, kind: type[T], lenient: bool) -> T:
@@ -192,26 +197,26 @@ def _refuse_constant(name: str) -> None:
 
 
 def _refuse_unknown_keys(value: Mapping[str, Any], kind: type) -> None:
-    known = {f.name: f.type for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = _inner_dataclasses(kind)
     unknown = sorted(value.keys() - known.keys())
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
     for name, inner in value.items():
-        element = _element_dataclass(kind, name)
+        element = known[name]
         if element is not None and isinstance(inner, list):
             for part in inner:
                 if isinstance(part, dict):
                     _refuse_unknown_keys(part, element)
 
 
-def _element_dataclass(kind: type, name: str) -> type | None:
-    """The dataclass inside `tuple[X, ...]` of this field, if there is one."""
-    from typing import get_args, get_type_hints
-
-    for argument in get_args(get_type_hints(kind)[name]):
-        if dataclasses.is_dataclass(argument) and isinstance(argument, type):
-            return argument
-    return None
+@cache
+def _inner_dataclasses(kind: type) -> dict[str, type | None]:
+    """The fields of a dataclass, each with the dataclass `X` inside its `tuple[X, ...]`, if any."""
+    inner: dict[str, type | None] = {}
+    for name, hint in get_type_hints(kind).items():
+        parts: list[Any] = [part for part in get_args(hint) if dataclasses.is_dataclass(part)]
+        inner[name] = parts[0] if parts else None
+    return inner
 
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────

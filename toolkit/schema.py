@@ -116,8 +116,8 @@ class Schema:
     def load(cls, path: Path) -> Schema:
         """The schema of a YAML file. Raises `InvalidDataError` with every fault and its line.
 
-        `guideline` names a Markdown file beside it and is read in; `sha256` is that of the YAML
-        file, the fingerprint written into the Label Studio project.
+        `guideline` names a Markdown file beside it and is read in; `sha256` is the fingerprint of
+        both files, written into the Label Studio project.
         """
         import dataclasses
 
@@ -133,7 +133,7 @@ class Schema:
                 faults.append(_fault(path, schema.guideline, what, "write it or drop the key"))
         if faults:
             raise InvalidDataError(sorted(faults))
-        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        fingerprint = hashlib.sha256(path.read_bytes() + guideline.encode()).hexdigest()
         return dataclasses.replace(schema, guideline=guideline, sha256=fingerprint)
 
     @property
@@ -155,7 +155,7 @@ class Schema:
     def faults(
         self, annotation: Annotation, document: Document, *, place: str, line: int = 0
     ) -> Iterator[Fault]:
-        """Everything wrong with an annotation, but for overlaps: see `overlaps`."""
+        """Everything wrong with an annotation, but for overlaps: see `Schema.overlaps`."""
         seen: set[str] = set()
         for span in annotation.spans:
             for rule, what, cure in self._span_faults(span, document):
@@ -206,7 +206,9 @@ class Schema:
         types = {relation.name: relation for relation in self.relations}
         labels = {span.id: span.label for span in annotation.spans}
         for relation in annotation.relations:
-            where = f"{annotation.document}: relation {relation.type} {relation.head}→{relation.tail}"
+            where = (
+                f"{annotation.document}: relation {relation.type} {relation.head}→{relation.tail}"
+            )
             kind = types.get(relation.type)
             if kind is None:
                 known = ", ".join(types) or "none"
@@ -268,7 +270,9 @@ def _schema_faults(path: Path, schema: Schema) -> Iterator[Fault]:
                 yield _fault(path, name, f"{what} name {name!r}", "use letters, digits and _")
     for label in schema.labels:
         if not _COLOUR.fullmatch(label.colour):
-            yield _fault(path, label.colour, f"{label.name}: colour {label.colour!r}", "use #RRGGBB")
+            yield _fault(
+                path, label.colour, f"{label.name}: colour {label.colour!r}", "use #RRGGBB"
+            )
     yield from _reference_faults(path, schema, declared)
     yield from _value_faults(path, schema)
     if not names:
@@ -277,7 +281,9 @@ def _schema_faults(path: Path, schema: Schema) -> Iterator[Fault]:
 
 def _reference_faults(path: Path, schema: Schema, declared: set[str]) -> Iterator[Fault]:
     uses = [(f"attribute {a.name}", label) for a in schema.attributes for label in a.labels]
-    uses += [(f"relation {r.name}", label) for r in schema.relations for label in (*r.head, *r.tail)]
+    uses += [
+        (f"relation {r.name}", label) for r in schema.relations for label in (*r.head, *r.tail)
+    ]
     for user, label in uses:
         if label not in declared:
             cure = f"declare it in a layer or use one of {', '.join(sorted(declared))}"

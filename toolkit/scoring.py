@@ -192,7 +192,9 @@ def _report(gold: list[list[str]], predicted: list[list[str]], layer: Layer) -> 
     rows = {name: _ratios(row) for name, row in report.items()}
     per_label = {name: rows.get(name, nothing) for name in layer.names}
     seen = tuple(name for name in layer.names if name in rows)
-    return LayerScore(rows.get("micro avg", nothing), rows.get("macro avg", nothing), per_label, seen)
+    return LayerScore(
+        rows.get("micro avg", nothing), rows.get("macro avg", nothing), per_label, seen
+    )
 
 
 def _ratios(row: Mapping[str, float]) -> Ratios:

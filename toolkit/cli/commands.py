@@ -36,12 +36,16 @@ UrlOption = Annotated[
     str, typer.Option(help="Label Studio's address; else LABEL_STUDIO_URL, else the local server.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
+]
 
 
 @app.callback()
 def _toolkit(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         from toolkit import __version__
@@ -73,7 +77,9 @@ def doctor(as_json: JsonOption = False) -> None:
     findings = examine()
     rows = [("ok" if finding.ok else "look", finding.what, finding.found) for finding in findings]
     told = {finding.what: {"ok": finding.ok, "found": finding.found} for finding in findings}
-    result(told, as_json=as_json, text="\n".join(f"{row[0]:5} {row[1]:20} {row[2]}" for row in rows))
+    result(
+        told, as_json=as_json, text="\n".join(f"{row[0]:5} {row[1]:20} {row[2]}" for row in rows)
+    )
 
 
 @app.command()
@@ -137,7 +143,11 @@ def studio_status(as_json: JsonOption = False) -> None:
     from toolkit import studio
 
     server = studio.status()
-    told = {"running": server.running, "url": server.url if server.running else None, "pid": server.pid}
+    told = {
+        "running": server.running,
+        "url": server.url if server.running else None,
+        "pid": server.pid,
+    }
     result(told, as_json=as_json, text=server.url if server.running else "not running")
 
 
@@ -154,7 +164,9 @@ def studio_invite(
         raise UsageError("the local Label Studio is not running; start it: toolkit studio start")
     person = studio.invite(server, pseudonym)
     told = {"pseudonym": pseudonym, "email": person.email, "url": server.url}
-    result(told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}")
+    result(
+        told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}"
+    )
 
 
 app.add_typer(studio_app, name="studio")
@@ -197,7 +209,9 @@ def push(
 @app.command()
 def pull(
     root: CorpusArgument = DEFAULT_CORPUS,
-    project: Annotated[str, typer.Option(help="One project only; else every project of the corpus.")] = "",
+    project: Annotated[
+        str, typer.Option(help="One project only; else every project of the corpus.")
+    ] = "",
     url: UrlOption = "",
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -234,7 +248,9 @@ def agreement(root: CorpusArgument = DEFAULT_CORPUS, as_json: JsonOption = False
 @app.command()
 def adjudicate(
     root: CorpusArgument = DEFAULT_CORPUS,
-    decisions: Annotated[Path | None, typer.Option(help="Else decisions.jsonl of the corpus.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Else decisions.jsonl of the corpus.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make gold of what annotators agree on and decisions settle; list the rest as disputed."""
@@ -247,13 +263,17 @@ def adjudicate(
     text = ", ".join(f"{told[key]} {key}" for key in ("documents", "agreed", "decided", "disputed"))
     result(told, as_json=as_json, text=text)
     if told["disputed"]:
-        say(f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl")
+        say(
+            f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl"
+        )
 
 
 @app.command()
 def build(
     root: CorpusArgument = DEFAULT_CORPUS,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the dataset.")] = DEFAULT_DATASET,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the dataset.")
+    ] = DEFAULT_DATASET,
     allow_disputed: Annotated[
         bool, typer.Option("--allow-disputed", help="Build although disputes are open.")
     ] = False,
@@ -276,13 +296,19 @@ def build(
 @app.command()
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder made by build.")] = DEFAULT_DATASET,
-    system: Annotated[str, typer.Option(help="A file in benchmarks/communique/systems, or a path.")] = "cnn",
+    system: Annotated[
+        str, typer.Option(help="A file in benchmarks/communique/systems, or a path.")
+    ] = "cnn",
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on CPU.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path("build/model"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
+        "build/model"
+    ),
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override, such as training.max_steps=300.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Train although the model is up to date.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train although the model is up to date.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train one spaCy pipeline with a NER head per layer; keep the best step on validation."""
@@ -309,15 +335,27 @@ def predict(
     from toolkit.cli.steps import predict_file
 
     told = predict_file(model, input_, output, processes=processes)
-    result(told, as_json=as_json, text=f"{told['documents']} documents, {told['spans']} spans: {output}")
+    result(
+        told,
+        as_json=as_json,
+        text=f"{told['documents']} documents, {told['spans']} spans: {output}",
+    )
 
 
 @app.command()
 def score(
-    predicted: Annotated[Path, typer.Argument(help="Predictions (JSON Lines) or a model's folder.")],
-    gold: Annotated[Path, typer.Option(help="Gold (JSON Lines) or a dataset's folder.")] = DEFAULT_DATASET,
-    documents: Annotated[Path | None, typer.Option(help="The documents; else beside the gold.")] = None,
-    schema: Annotated[Path | None, typer.Option(help="The schema; else the dataset's or commitments.")] = None,
+    predicted: Annotated[
+        Path, typer.Argument(help="Predictions (JSON Lines) or a model's folder.")
+    ],
+    gold: Annotated[
+        Path, typer.Option(help="Gold (JSON Lines) or a dataset's folder.")
+    ] = DEFAULT_DATASET,
+    documents: Annotated[
+        Path | None, typer.Option(help="The documents; else beside the gold.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="The schema; else the dataset's or commitments.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which split of a dataset.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
@@ -341,7 +379,10 @@ def connection(url: str = "") -> Studio:
 
 
 def _everything() -> list[Path]:
-    found = [*Path("schemas").glob("*.yaml"), *(p.parent for p in Path("annotations").glob("*/corpus.yaml"))]
+    found = [
+        *Path("schemas").glob("*.yaml"),
+        *(p.parent for p in Path("annotations").glob("*/corpus.yaml")),
+    ]
     if not found:
         raise UsageError("nothing to check here; name a schema or a corpus, or go where they are")
     return sorted(found)

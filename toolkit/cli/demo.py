@@ -28,7 +28,7 @@ __all__ = ["Told", "demo"]
 
 EVENTS = ("e001", "e002", "e003")
 ANNOTATORS = ("a1", "a2")
-STEPS = 600
+STEPS = 400
 """Training steps: enough to see the two heads learn, not enough to learn well."""
 
 
@@ -92,7 +92,9 @@ def _run(output: Path, diary: _Diary) -> dict[str, Any]:
     with diary.step("Build", f"toolkit build {root} -o {output / 'dataset'}") as outcome:
         built = steps.build_corpus(corpus, output / "dataset")
         counts = built.counts
-        outcome.append(", ".join(f"{split} {count['documents']}" for split, count in counts.items()))
+        outcome.append(
+            ", ".join(f"{split} {count['documents']}" for split, count in counts.items())
+        )
         outcome.append("no span cuts a token")
     model, score, predicted = _learn(built, output, diary)
     page = _page(output, corpus, built, diary, agreements, score, predicted, model)
@@ -138,7 +140,9 @@ def _label(source: Corpus, corpus: Corpus, diary: _Diary) -> int:
         outcome.append(", ".join(f"{key} {told[key]}" for key in keys))
         outcome.append(f"{differences} differences from what was submitted")
     if differences:
-        raise IntegrityError(f"{root}: {differences} readings came back changed; please report this")
+        raise IntegrityError(
+            f"{root}: {differences} readings came back changed; please report this"
+        )
     return differences
 
 
@@ -149,13 +153,9 @@ def _submit(source: Corpus, corpus: Corpus, server: Server, name: str) -> int:
     user = studio.connect(server.url, person.api_key)
     readings = _readings(source, corpus, name)
     with progress(f"{name} submits") as advance:
-        submitted = 0
-        for number, annotation in enumerate(readings, start=1):
-            submitted += studio.submit(
-                user, corpus.name, name, corpus.schema, corpus.texts, [annotation]
-            )
-            advance(number, len(readings))
-    return submitted
+        return studio.submit(
+            user, corpus.name, name, corpus.schema, corpus.texts, readings, progress=advance
+        )
 
 
 def _readings(source: Corpus, corpus: Corpus, name: str) -> list[Annotation]:
@@ -213,12 +213,18 @@ def _learn(built: Built, output: Path, diary: _Diary) -> tuple[Model, Score, lis
 
 
 NOTES = (
-    "The model saw five training documents on one event and stopped early: it shows that the parts "
-    "work together, not how well they can do.",
-    "Both annotators are language models reading by the guideline, blind to each other. Agreement "
-    "between models of one kind is no evidence that the labels are right.",
-    "The test event is real (the Tokyo summit of October 2025), retold from notes of five outlets; "
-    "the other two events, with their states and people, are invented.",
+    (
+        "The model saw five training documents on one event and stopped early: it shows that the "
+        "parts work together, not how well they can do."
+    ),
+    (
+        "Both annotators are language models reading by the guideline, blind to each other. "
+        "Agreement between models of one kind is no evidence that the labels are right."
+    ),
+    (
+        "The test event is real (the Tokyo summit of October 2025), retold from notes of five "
+        "outlets; the other two events, with their states and people, are invented."
+    ),
 )
 
 INTRO = (

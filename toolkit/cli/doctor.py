@@ -43,7 +43,11 @@ def _machine() -> Iterator[Finding]:
     yield Finding("disk", free > ROOM, f"{free:.0f} GB free at {place}")
     private = files.home() / "studio"
     closed = not private.exists() or not private.stat().st_mode & 0o077
-    yield Finding("private folder", closed, f"{private}" if closed else f"{private} is open to others: chmod 700")
+    yield Finding(
+        "private folder",
+        closed,
+        f"{private}" if closed else f"{private} is open to others: chmod 700",
+    )
 
 
 def _packages() -> Iterator[Finding]:
@@ -66,5 +70,3 @@ def _server() -> Finding:
     except ToolkitError as error:
         return Finding("Label Studio", False, str(error))
     return Finding("Label Studio", True, f"{connection.url} as {connection.email}")
-
-

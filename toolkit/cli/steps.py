@@ -122,7 +122,12 @@ def agreement_text(pair: Agreement, schema: Schema) -> str:
     kappas = [(f"label in {name}", kappa) for name, kappa in pair.labels.items()]
     kappas += list(pair.attributes.items())
     kappa_rows = [
-        [name, figure(k.value) if k.value is not None else f"undefined ({k.undefined})", k.n, k.agreed]
+        [
+            name,
+            figure(k.value) if k.value is not None else f"undefined ({k.undefined})",
+            k.n,
+            k.agreed,
+        ]
         for name, k in kappas
     ]
     title = f"{first} and {second}, {pair.documents} documents"
@@ -209,7 +214,9 @@ def load_system(name: str, overrides: Sequence[str] = ()) -> System:
         path = here if here.is_file() else files.resource(str(here))
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in files.resource(str(folder)).glob("*.yaml")))
-        raise UsageError(f"--system {name}: no such system; known are {known}, or name a .yaml file")
+        raise UsageError(
+            f"--system {name}: no such system; known are {known}, or name a .yaml file"
+        )
     system = System.load(path)
     changed = dict(system.overrides)
     for override in overrides:
@@ -378,7 +385,10 @@ def score_text(found: Score) -> str:
     """A score as tables, one per layer."""
     parts = []
     for name, layer in found.layers.items():
-        rows = [_score_row(label, ratios, label in layer.seen) for label, ratios in layer.per_label.items()]
+        rows = [
+            _score_row(label, ratios, label in layer.seen)
+            for label, ratios in layer.per_label.items()
+        ]
         if len(rows) > 1:
             rows += [_score_row("micro", layer.micro), _score_row("macro", layer.macro)]
         parts.append(table(name, ["label", "precision", "recall", "F1", "support"], rows))
@@ -389,4 +399,3 @@ def score_text(found: Score) -> str:
 def _score_row(name: str, ratios: Ratios, seen: bool = True) -> list[object]:
     shown = [ratios.precision, ratios.recall, ratios.f1]
     return [name, *(figure(value if seen else None) for value in shown), ratios.support]
-

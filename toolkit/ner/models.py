@@ -5,13 +5,15 @@ Training is a function of (data, system, seed): two runs on CPU give the same we
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from itertools import tee
+from itertools import pairwise, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 __all__ = ["Model", "System", "Trained", "load", "train"]
+
+_BLANK_LINE = re.compile(r"\n\s*\n")
 
 Reading = tuple[Document, Annotation]
 """A document with its tokens, and what is to be learnt from it."""
@@ -88,7 +92,7 @@ class Model:
 
     def _doc(self, document: Document) -> Doc:
         if not document.tokens:
-            document = replace(document, tokens=tokenize(document, self.nlp.lang))
+            document = replace(document, tokens=tokenize(document, str(self.nlp.lang)))
         return to_doc(document, self.nlp.vocab)
 
     def _spans(self, doc: Doc) -> Iterator[Span]:
@@ -172,14 +176,14 @@ def _run(
     try:
         nlp = init_nlp(config)
         nlp.meta["toolkit"] = facts
-        train_loop(nlp, folder, stdout=_Quiet(), stderr=_Quiet())
+        train_loop(nlp, folder, stdout=io.StringIO(), stderr=io.StringIO())
     finally:
         _LOG.reset(token)
     best = folder / "model-best"
-    validation = {layer.name: float(log.scores[f"spans_{layer.name}_f"] or 0) for layer in schema.layers}
-    found = {"steps": log.steps, "best_step": log.best_step, "validation": validation}
+    f1 = {layer.name: float(log.scores[f"spans_{layer.name}_f"] or 0) for layer in schema.layers}
+    found = {"steps": log.steps, "best_step": log.best_step, "validation": f1}
     _settle_meta(best, facts | found)
-    return Trained(best, log.steps, log.best_step, validation)
+    return Trained(best, log.steps, log.best_step, f1)
 
 
 def _settle_meta(path: Path, facts: dict[str, Any]) -> None:
@@ -216,7 +220,9 @@ def _override(config: Any, place: str, value: Any) -> None:
     part = config
     for section in sections:
         if section not in part:
-            raise UsageError(f"{place}: no such section in the training configuration; see two_layer.cfg")
+            raise UsageError(
+                f"{place}: no such section in the training configuration; see two_layer.cfg"
+            )
         part = part[section]
     part[key] = value
 
@@ -227,9 +233,32 @@ def _write_docbin(path: Path, readings: Sequence[Reading], schema: Schema) -> No
 
     vocab = Vocab()
     docbin = DocBin()
-    for document, annotation in readings:
-        docbin.add(_gold_doc(document, annotation, schema, vocab))
+    for reading in readings:
+        for document, annotation in passages(*reading):
+            docbin.add(_gold_doc(document, annotation, schema, vocab))
     docbin.to_disk(path)
+
+
+def passages(document: Document, annotation: Annotation) -> Iterator[Reading]:
+    """The document cut at blank lines that no span crosses, each part with its own spans.
+
+    Short examples make more steps of the same words, and a model that has seen single paragraphs
+    reads them as well as whole pages.
+    """
+    cuts = [m.end() for m in _BLANK_LINE.finditer(document.text)]
+    whole = [cut for cut in cuts if not any(s.start < cut < s.end for s in annotation.spans)]
+    edges = [0, *whole, len(document.text)]
+    for start, end in pairwise(dict.fromkeys(edges)):
+        tokens = tuple((a - start, b - start) for a, b in document.tokens if start <= a < end)
+        spans = tuple(
+            replace(span, start=span.start - start, end=span.end - start)
+            for span in annotation.spans
+            if start <= span.start < end
+        )
+        if tokens:
+            text = document.text[start:end]
+            part = replace(document, text=text, tokens=tokens, zones=())
+            yield part, replace(annotation, spans=spans, relations=())
 
 
 def _gold_doc(document: Document, annotation: Annotation, schema: Schema, vocab: Any) -> Doc:
@@ -278,7 +307,7 @@ _LOG: ContextVar[_Log] = ContextVar("training log")
 
 
 def _register_logger() -> None:
-    from spacy import registry
+    from spacy.util import registry
 
     def logger() -> Callable[..., tuple[Callable[[Any], None], Callable[[], None]]]:
         def setup(*_: Any) -> tuple[Callable[[Any], None], Callable[[], None]]:
@@ -287,17 +316,3 @@ def _register_logger() -> None:
         return setup
 
     registry.loggers.register("toolkit.Progress.v1", func=logger)
-
-
-class _Quiet:
-    """Where spaCy's own messages go."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None: ...
-
-    def isatty(self) -> bool:
-        return False
-
-

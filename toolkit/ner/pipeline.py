@@ -28,7 +28,15 @@ class LayerNer(EntityRecognizer):
     """
 
     def __init__(
-        self, vocab: Any, model: Any, name: str, moves: Any, *, layer: str, entities: bool, **kw: Any
+        self,
+        vocab: Any,
+        model: Any,
+        name: str,
+        moves: Any,
+        *,
+        layer: str,
+        entities: bool,
+        **kw: Any,
     ) -> None:
         super().__init__(vocab, model, name, moves, **kw)
         self.cfg["layer"] = layer
@@ -69,7 +77,9 @@ class LayerNer(EntityRecognizer):
             predicted.set_ents([], default="missing")
         words, spaces = [t.text for t in gold], [bool(t.whitespace_) for t in gold]
         reference = Doc(gold.vocab, words=words, spaces=spaces)
-        own = [Span(reference, s.start, s.end, s.label) for s in gold.spans.get(self.cfg["layer"], [])]
+        own = [
+            Span(reference, s.start, s.end, s.label) for s in gold.spans.get(self.cfg["layer"], [])
+        ]
         reference.set_ents(own, default="outside")
         return Example(predicted, reference)
 

@@ -47,7 +47,9 @@ def make_tokenizer() -> Callable[[Language], Tokenizer]:
             nlp.vocab,
             rules={k: v for k, v in exceptions.items() if not _GLUED.fullmatch(k)},
             prefix_search=compile_prefix_regex([*(defaults.prefixes or ()), edges]).search,
-            suffix_search=compile_suffix_regex([*(defaults.suffixes or ()), edges, full_stop]).search,
+            suffix_search=compile_suffix_regex(
+                [*(defaults.suffixes or ()), edges, full_stop]
+            ).search,
             infix_finditer=compile_infix_regex(infixes).finditer,
             url_match=defaults.url_match,
         )

@@ -56,12 +56,13 @@ class Studio:
     def projects(self) -> list[Project]:
         """Every project this user can see."""
         with _our_errors(self.url):
-            return [_project(found) for found in self.sdk.projects.list(page_size=100)]
+            listed: Any = self.sdk.projects.list(page_size=100)
+            return [_project(found) for found in listed]
 
     def create_project(self, title: str, description: str, config: str, help_html: str) -> Project:
         """A new project whose annotators see the instructions first."""
         with _our_errors(self.url):
-            made = self.sdk.projects.create(
+            made: Any = self.sdk.projects.create(
                 title=title[:50],
                 description=description,
                 label_config=config,
@@ -84,7 +85,7 @@ class Studio:
     def tasks(self, project: Project) -> list[Task]:
         """The project's tasks by id, with their data."""
         with _our_errors(self.url):
-            found = self.sdk.tasks.list(
+            found: Any = self.sdk.tasks.list(
                 project=project.id, fields="all", page_size=500, request_options=_READ
             )
             return sorted((_task(task) for task in found), key=lambda task: task.id)
@@ -122,7 +123,9 @@ class Studio:
         try:
             tasks: list[dict[str, Any]] = msgspec.json.decode(content, type=list[dict[str, Any]])
         except msgspec.MsgspecError as error:
-            what = f"{self.url}: the export of project {project.id} is not a list of tasks ({error})"
+            what = (
+                f"{self.url}: the export of project {project.id} is not a list of tasks ({error})"
+            )
             raise UnusableAnswerError(f"{what}; nothing was written, try again") from error
         return tasks
 
@@ -148,7 +151,7 @@ def connect(url: str = "", api_key: str = "") -> Studio:
 
     with _our_errors(url):
         # A personal token is exchanged for an access token here, a legacy one is used as it is.
-        sdk = LabelStudio(base_url=url, api_key=api_key)
+        sdk = LabelStudio(base_url=url, api_key=api_key)  # type: ignore[no-untyped-call]
         user = sdk.users.whoami(request_options=_READ)
     return Studio(url, sdk, str(user.email), int(user.id or 0))
 
@@ -209,5 +212,3 @@ def _project(found: Any) -> Project:
 def _task(found: Any) -> Task:
     total, cancelled = found.total_annotations or 0, found.cancelled_annotations or 0
     return Task(int(found.id), found.data or {}, total + cancelled)
-
-

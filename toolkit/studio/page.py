@@ -2,17 +2,17 @@
 
 One `Labels` control over one `Text`, so that spans of different layers may nest; attributes as
 controls of the selected region, in a bar that stays in sight; relations; hotkeys. The schema's name,
-version and fingerprint stand in a comment, which Label Studio keeps byte for byte.
+version and fingerprint stand in a comment; Label Studio keeps the config byte for byte.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from toolkit.schema import Attribute, Schema
 
-__all__ = ["LABELS", "TEXT", "fingerprint", "instructions", "page"]
+__all__ = ["LABELS", "TEXT", "instructions", "page"]
 
 LABELS = "label"
 """Name of the control that holds the labels."""
@@ -23,15 +23,20 @@ TEXT = "text"
 _STYLE = """
     .toolkit-bar { position: sticky; top: 0; z-index: 20; padding: 6px 0 8px;
       background: var(--color-neutral-background, Canvas); border-bottom: 1px solid #8885; }
-    .toolkit-fields { min-height: 84px; display: flex; gap: 4px 20px; flex-wrap: wrap; align-items: center; }
+    .toolkit-fields { min-height: 132px; display: flex; gap: 0 20px; flex-wrap: wrap; align-items: center; }
     .toolkit-text { max-width: 46em; padding-top: 22px; }
     .toolkit-text .htx-richtext, .toolkit-text [class*="richtext"] {
       line-height: 2.3 !important; font-size: 16px; white-space: pre-wrap; }
+    [class*="modal"][class$="__body"] :is(h1, h2, h3) { margin: 1.2em 0 0.4em; line-height: 1.25; }
+    [class*="modal"][class$="__body"] :is(p, ul, ol, table) { margin: 0 0 0.8em; }
+    [class*="modal"][class$="__body"] ul { list-style: disc; padding-left: 1.4em; }
+    [class*="modal"][class$="__body"] ol { list-style: decimal; padding-left: 1.6em; }
+    [class*="modal"][class$="__body"] :is(th, td) {
+      padding: 3px 8px; border: 1px solid #8886; vertical-align: top; }
 """
 # The fields keep their height when no region is selected, so that the text below does not jump; the
-# lines stand far enough apart for relation arcs to be read.
-
-_FINGERPRINT = re.compile(r"<!-- toolkit schema (\S+) (\S+) ([0-9a-f]{64}) -->")
+# lines stand far enough apart for relation arcs to be read. The instructions open over this page, and
+# Label Studio strips their own styles and takes margins and list marks away.
 
 
 def page(schema: Schema) -> str:
@@ -52,12 +57,6 @@ def page(schema: Schema) -> str:
     ET.SubElement(area, "Text", name=TEXT, value=f"${TEXT}", granularity="word")
     ET.indent(view)
     return ET.tostring(view, encoding="unicode") + "\n"
-
-
-def fingerprint(config: str) -> str:
-    """The schema's sha256 a config was made from, or nothing if it is not one of ours."""
-    found = _FINGERPRINT.search(config)
-    return found[3] if found else ""
 
 
 def instructions(schema: Schema) -> str:
@@ -105,5 +104,5 @@ def _field(fields: ET.Element, attribute: Attribute) -> None:
         )
 
 
-def _hotkey(key: str) -> dict[str, str]:
+def _hotkey(key: str) -> dict[str, Any]:
     return {"hotkey": key} if key else {}

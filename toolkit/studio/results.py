@@ -21,7 +21,7 @@ def to_result(annotation: Annotation, schema: Schema, document: Document) -> lis
     """The annotation as Label Studio's result: regions, their attributes, relations."""
     result: list[dict[str, Any]] = []
     for span in annotation.spans:
-        place = {"start": span.start, "end": span.end}
+        place: dict[str, Any] = {"start": span.start, "end": span.end}
         surface = document.text[span.start : span.end]
         value = place | {"text": surface, "labels": [span.label]}
         result.append(_item(span.id, LABELS, "labels", value))
@@ -48,7 +48,7 @@ def _item(identifier: str, control: str, kind: str, value: Mapping[str, Any]) ->
 
 
 def _attribute_item(
-    identifier: str, attribute: Attribute, given: Value, place: dict[str, int], surface: str
+    identifier: str, attribute: Attribute, given: Value, place: dict[str, Any], surface: str
 ) -> dict[str, Any]:
     if attribute.flag:
         value = place | {"text": surface, "choices": [attribute.name]}
@@ -116,9 +116,7 @@ def _add_region(
     regions.setdefault(twin, span)
 
 
-def _attribute(
-    item: Mapping[str, Any], known: Mapping[str, Attribute]
-) -> tuple[str, Value] | None:
+def _attribute(item: Mapping[str, Any], known: Mapping[str, Attribute]) -> tuple[str, Value] | None:
     attribute = known.get(str(item.get("from_name")))
     value = item.get("value") or {}
     if attribute is None:
@@ -133,9 +131,7 @@ def _attribute(
     return attribute.name, str(given[0])
 
 
-def _relations(
-    result: Sequence[Mapping[str, Any]], same: Mapping[str, str]
-) -> Iterator[Relation]:
+def _relations(result: Sequence[Mapping[str, Any]], same: Mapping[str, str]) -> Iterator[Relation]:
     for item in result:
         if item.get("type") != "relation":
             continue

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -135,7 +135,9 @@ def _install(lock: Path, place: Path) -> None:
     steps = [[sys.executable, "-m", "venv", "--without-pip", str(place)]]
     uv = _uv()
     if uv:
-        steps.append([uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", str(lock)])
+        steps.append(
+            [uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", str(lock)]
+        )
     else:
         steps[0].remove("--without-pip")
         steps.append([python, "-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock)])
@@ -144,7 +146,9 @@ def _install(lock: Path, place: Path) -> None:
             if subprocess.run(step, stdout=output, stderr=output, check=False).returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
                 what = f"Label Studio could not be installed:\n{tail}\n"
-                raise UnusableAnswerError(f"{what}check the package index and the disk, then try again")
+                raise UnusableAnswerError(
+                    f"{what}check the package index and the disk, then try again"
+                )
 
 
 def _uv() -> str | None:
@@ -177,7 +181,10 @@ def _launch(command: Path, old: Server, port: int, *, asked: int, say: Say) -> S
         password=old.password or secrets.token_urlsafe(18),
         api_key=old.api_key or secrets.token_hex(20),
     )
-    say("starting Label Studio" + ("" if any(data.iterdir()) else ", and making its database (once)"))
+    say(
+        "starting Label Studio"
+        + ("" if any(data.iterdir()) else ", and making its database (once)")
+    )
     log = _folder() / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -256,10 +263,9 @@ def _end(server: Server) -> None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    # Where another process started it, the system reaps it.
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # Another process started it; the system reaps it.
 
 
 def _born(pid: int) -> str:

@@ -9,7 +9,7 @@ cannot be accepted; nothing on either side is deleted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from toolkit.errors import (
 from toolkit.schema import Schema, document_faults
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Project, Studio, Task
-from toolkit.studio.page import TEXT, fingerprint, instructions, page
+from toolkit.studio.page import TEXT, instructions, page
 from toolkit.studio.people import pseudonyms
 from toolkit.studio.results import from_result, to_result
 
@@ -106,7 +106,7 @@ def push(
     made = found[0] if found else studio.create_project(
         f"{corpus} · {project}", description, config, help_html
     )  # fmt: skip
-    outdated = fingerprint(made.config) != schema.sha256
+    outdated = made.config != config
     plan = _plan(studio.tasks(made), documents)
     if not dry_run:
         if outdated:
@@ -202,13 +202,15 @@ def submit(
     project: str,
     schema: Schema,
     documents: Mapping[str, Document],
-    annotations: Iterable[Annotation],
+    annotations: Sequence[Annotation],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> int:
     """Submit readings as this user, one per task that the user has not annotated yet."""
     made = find(studio, corpus, project)[0]
     tasks = {task["data"]["document"]: task for task in studio.export(made)}
     submitted = 0
-    for annotation in annotations:
+    for number, annotation in enumerate(annotations, start=1):
+        progress(number, len(annotations))
         task = tasks[annotation.document]
         if any(old["completed_by"] == studio.user for old in task["annotations"]):
             continue
@@ -271,7 +273,9 @@ def _read(
         return Annotation(name), [Fault(place, 0, what, cure, "unknown-document")]
     if data.get(TEXT) != document.text:
         what = f"{name}: the task's text is not the document's"
-        return Annotation(name), [Fault(place, 0, what, "push again before annotating", "text-changed")]
+        return Annotation(name), [
+            Fault(place, 0, what, "push again before annotating", "text-changed")
+        ]
     annotation, faults = from_result(raw.get("result") or (), schema, document, place=place)
     lead_time = raw.get("lead_time")
     annotation = replace(
