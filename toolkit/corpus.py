@@ -40,16 +40,16 @@ class Annotator:
 
 @dataclass(frozen=True, slots=True)
 class CorpusInfo:
-    """What `corpus.yaml` says."""
+    """What `corpus.yaml` says. A name and a schema will do to begin with."""
 
     name: str
     schema: str
-    title: str
-    description: str
-    language: str
-    licence: str
-    version: str
-    annotators: dict[str, Annotator]
+    title: str = ""
+    description: str = ""
+    language: str = "en"
+    licence: str = ""
+    version: str = "0.1.0"
+    annotators: dict[str, Annotator] = field(default_factory=dict)
     canary: str = ""
     guideline: str = ""
     tags: tuple[str, ...] = ()
