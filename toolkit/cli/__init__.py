@@ -1,7 +1,9 @@
 """The terminal: parse, call, print. The only place where modules meet.
 
 Results go to stdout, everything else to stderr. A `ToolkitError` becomes one line per fault and its
-documented exit code; anything else is a bug of ours and shows its traceback.
+documented exit code; anything else is a bug of ours and shows its traceback. Inside, in this order:
+`terminal` (what printing looks like), `steps` and `doctor` (what commands do), `demo` (all of it once)
+and `commands` (the commands themselves).
 """
 
 from __future__ import annotations

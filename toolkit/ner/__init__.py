@@ -1,7 +1,8 @@
 """spaCy: tokens, one pipeline with a NER head per layer on a shared encoder, training, prediction.
 
-The only room that knows spaCy, which is imported inside its functions. `toolkit.ner.pipeline` is
-loaded by spaCy itself, through the entry point of the `layer_ner` component.
+The only room that knows spaCy, which is imported inside its functions. Inside, in this order: `tokens`
+(text cut into tokens), `pipeline` (the component that spaCy itself loads, through an entry point) and
+`models` (training, trained models).
 """
 
 from toolkit.ner.models import Model, System, Trained, load, train
