@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
+import json
 import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import httpx
 import pytest
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +24,103 @@ def _nobody_home(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@dataclass
+class Site:
+    """A Label Studio that tests talk to, pretend or real: its server and the toolkit's folder."""
+
+    server: object
+    home: Path
+    numbers: itertools.count = field(default_factory=itertools.count)
+
+    def admin(self, **options):
+        """A connection of the administrator, by a legacy token."""
+        from toolkit import studio
+
+        return studio.connect(self.server.url, self.server.api_key, **options)
+
+    def person(self, pseudonym="a1"):
+        """A connection of an annotator, by a personal token."""
+        from toolkit import studio
+
+        return studio.connect(self.server.url, studio.invite(self.server, pseudonym).api_key)
+
+    def corpus(self):
+        """A name that no other test gives its corpus."""
+        return f"c{next(self.numbers)}"
+
+    def call(self, method, path, **request):
+        """The server's own answer to the administrator."""
+        headers = {"Authorization": f"Token {self.server.api_key}"}
+        url = f"{self.server.url}{path}"
+        answer = httpx.request(method, url, headers=headers, timeout=60, verify=False, **request)
+        return answer.raise_for_status().json() if answer.status_code != 204 else None
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.studio)])
+def site(request, monkeypatch):
+    """The contract: what is tested on it holds on the pretend and on the real Label Studio."""
+    found = request.getfixturevalue(f"{request.param}_site")
+    monkeypatch.setenv("TOOLKIT_HOME", str(found.home))
+    return found
+
+
+@pytest.fixture(scope="session")
+def fake_class():
+    """The class of pretend servers."""
+    place = Path(__file__).with_name("fake_studio.py")
+    spec = importlib.util.spec_from_file_location("fake_studio", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FakeStudio
+
+
+@pytest.fixture(scope="session")
+def fake_site(fake_class, tmp_path_factory):
+    """A pretend server for the whole session."""
+    from toolkit.studio import Server
+
+    with fake_class() as fake:
+        server = Server(url=fake.url, api_key=fake.token)
+        yield Site(server, tmp_path_factory.mktemp("fake"))
+
+
+@pytest.fixture(scope="session")
+def studio_command():
+    """A real Label Studio's command: `TOOLKIT_STUDIO_COMMAND`, else from the lock, kept in build/."""
+    from toolkit.studio.server import environment
+
+    given = os.environ.get("TOOLKIT_STUDIO_COMMAND")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLKIT_HOME", str(ROOT / "build" / "studio-environment"))
+        return Path(given) if given else environment()
+
+
+@pytest.fixture(scope="session")
+def real_site(studio_command, tmp_path_factory):
+    """A real server for the whole session, with an empty database."""
+    from toolkit import studio
+
+    home = tmp_path_factory.mktemp("real")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLKIT_HOME", str(home))
+        patch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
+        try:
+            server = studio.start()
+            shutil.copytree(home / "studio", home / "empty" / "studio")
+            yield Site(server, home)
+        finally:
+            studio.stop()
+
+
+@pytest.fixture
+def fresh_home(real_site, studio_command, tmp_path, monkeypatch):
+    """A toolkit's folder with a stopped server and its empty database: starts in seconds."""
+    home = tmp_path / "fresh"
+    shutil.copytree(real_site.home / "empty", home)
+    described = home / "studio" / "server.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"pid": 0, "born": ""}))
+    monkeypatch.setenv("TOOLKIT_HOME", str(home))
+    monkeypatch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
+    return home

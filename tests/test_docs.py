@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 NAMED_FILE = re.compile(
-    r"^`([\w.]+/[\w/.]+\.(?:yaml|jsonl))`(?:(?!\n\n).)*?:\n\n```(?:yaml|json)\n(.*?)```", re.S | re.M
+    r"^`([\w.]+/[\w/.]+\.(?:yaml|jsonl))`(?:(?!\n\n).)*?:\n\n```(?:yaml|json)\n(.*?)```",
+    re.S | re.M,
 )
 SESSION = re.compile(r"```console\n(.*?)```", re.S)
 

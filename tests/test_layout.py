@@ -76,15 +76,17 @@ HEAVY = (
 def survey(package):
     """Every breach of floors and doors in a package of this plan, as `file:line what`."""
     rooms = {path.stem for path in package.iterdir() if path.suffix == ".py" or is_folder(path)}
-    return [
-        f"{path.relative_to(package)}:{line} {fault}"
+    faults = {
+        f"{path.relative_to(package)}:{line} {fault}": None
         for path in sorted(package.rglob("*.py"))
         for line, name, at_top in imports(ast.parse(path.read_text("utf-8")))
         if (fault := breach(package, path, rooms, name, at_top))
-    ]
+    }
+    return list(faults)
 
 
 def is_folder(path):
+    """Whether the room is a folder of modules."""
     return (path / "__init__.py").is_file()
 
 
@@ -130,6 +132,7 @@ def breach(package, path, rooms, name, at_top):
 
 
 def door_breach(place, room, library, at_top):
+    """What is wrong with where an outside library is imported, or nothing."""
     if DOORS.get(library) != room:
         return f"imports {library}, whose door is {DOORS.get(library, 'nowhere')}"
     if at_top and (library, place.as_posix()) not in AT_THE_TOP:
@@ -138,6 +141,7 @@ def door_breach(place, room, library, at_top):
 
 
 def floor_breach(room, other):
+    """What is wrong with importing one room from another, or nothing."""
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
     if room not in floor or other not in floor:
         return f"{room if room not in floor else other} stands on no floor"

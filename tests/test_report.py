@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import report
+import toolkit
 from toolkit.adjudication import Agreement, Kappa, agreement
+from toolkit.cli.terminal import figure
 from toolkit.report import Step, demo_page
+from toolkit.report.colours import contrast, rgb
 from toolkit.schema import Attribute, Choice, Label, Layer, RelationType, Schema
 from toolkit.scoring import Counts, score
 from toolkit.spans import Annotation, Document, Relation, Span, Zone
@@ -215,6 +217,14 @@ def test_a_thousand_spans_in_one_paragraph_are_drawn():
     assert [len(marks(column)) for column in columns(root)] == [1500, 1500]
 
 
+def test_paragraphs_stand_beside_their_like():
+    """Both columns share the rows of one grid: a heading, then a row for each paragraph."""
+    root = page()
+    (grid,) = root.find("div", "columns")
+    drawn = [len(list(column.find("p"))) for column in columns(root)]
+    assert (drawn, grid.attributes["style"]) == ([3, 3], "--rows: 4")
+
+
 def test_zones_are_set_apart():
     """A headline is a heading; boilerplate inside a paragraph is dimmed there only."""
     column = columns(page())[0]
@@ -255,6 +265,16 @@ def test_a_span_says_its_attributes_and_relations():
     assert cells(root, "PROMISE")[-1] == [
         "right", "26", "45", "Paris will pay Rome", "kind: pledge; adverse; promisor → Paris",
     ]  # fmt: skip
+
+
+def test_a_mere_sign_is_shown_with_its_name():
+    """A plus alone would say nothing."""
+    sign = Attribute("polarity", ("PROMISE",), values=(Choice("+"), Choice("-")))
+    gold = replace(GOLD, spans=(replace(PROMISE, attributes={"kind": "plan", "polarity": "+"}),))
+    schema = replace(SCHEMA, attributes=(*SCHEMA.attributes, sign))
+    root = page(schema=schema, gold={"d1": replace(gold, relations=())})
+    (promise,) = columns(root)[0].find("mark")
+    assert promise.attributes["data-note"] == "plan · polarity\N{NO-BREAK SPACE}+"
 
 
 def test_the_table_lists_the_spans_of_both_sides_once():
@@ -363,7 +383,8 @@ def test_the_page_is_alone():
 
 def test_template_and_module_never_vouch_for_markup():
     """Escaping has no exceptions."""
-    for path in (Path(report.__file__), report._TEMPLATES / "demo.html"):
+    package = Path(toolkit.__file__).parent
+    for path in (*package.glob("report/*.py"), package / "data" / "templates" / "demo.html"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\|\s*safe\b|Markup|autoescape=False|autoescape false", text)
 
@@ -383,59 +404,87 @@ def test_tables_and_headings_are_semantic():
     assert next(root.find("a")).attributes == {"class": "skip", "href": "#content"}
 
 
+def shades(colour):
+    """Paper, tone and tint of the page for a label of this colour, by mode."""
+    one = replace(SCHEMA.layers[0], labels=(replace(SCHEMA.layers[0].labels[0], colour=colour),))
+    text = source(schema=replace(SCHEMA, layers=(one, *SCHEMA.layers[1:])))
+    papers = re.findall(r"--paper: (#\w{6}); --ink", text)
+    tones = re.findall(r"\.label-0 { --tone: (#\w{6}); --tint: (#\w{6}); }", text)
+    light, dark = ((paper, *pair) for paper, pair in zip(papers, tones, strict=True))
+    return {"light": light, "dark": dark}
+
+
+def test_a_legible_colour_is_left_as_it_is():
+    """Only what reads badly is mixed with the page's ink; a name that is no colour is grey."""
+    assert [shades(colour)["light"][1] for colour in ("#1D4ED8", "#000000")] == [
+        "#1D4ED8",
+        "#000000",
+    ]
+    assert shades("red")["light"] == shades("#6B7280")["light"]
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("colour", ["#FFFF00", "#000000", "#FFFFFF", "#1D4ED8", "#808080", "red"])
 def test_every_colour_becomes_legible(colour, mode):
     """4.5 to 1 on its own tint and on the page, for any colour a schema may name."""
-    tone = report._tone(colour, mode)
-    for ground in (tone.tint, report._PAPER[mode]):
-        assert report._contrast(report._rgb(tone.text), report._rgb(ground)) >= 4.5
+    paper, tone, tint = shades(colour)[mode]
+    for ground in (tint, paper):
+        assert contrast(rgb(tone), rgb(ground)) >= 4.5
 
 
 def test_contrast_is_that_of_wcag():
     """Black on white is 21; #767676 on white is the well-known 4.54."""
-    assert report._contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    assert report._contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.005)
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast((118, 118, 118), (255, 255, 255)) == pytest.approx(4.54, abs=0.005)
 
 
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_scores_have_two_decimals_and_a_dash_where_gold_has_none():
+def test_scores_have_three_decimals_and_a_dash_where_gold_has_none():
     """Precision, recall, F1 and support by label; then the averages of layers of several labels."""
     root = page(score=score([PREDICTED], [GOLD], SCHEMA))
-    assert cells(root, "PROMISE")[1] == ["1.00", "1.00", "1.00", "1"]
-    assert cells(root, "PARTY")[1] == ["0.50", "0.50", "0.50", "2"]
+    assert cells(root, "PROMISE")[1] == ["1.000", "1.000", "1.000", "1"]
+    assert cells(root, "PARTY")[1] == ["0.500", "0.500", "0.500", "2"]
     assert cells(root, "DATE")[1] == ["–", "–", "–", "0"]
-    assert cells(root, "micro average") == [["0.33", "0.50", "0.40", "2"]]
+    assert cells(root, "micro average") == [["0.333", "0.500", "0.400", "2"]]
     assert "absent from gold, counted as F1 0 in the macro average: DATE." in root.text
+    assert "Macro F1 over the labels of all layers: 0.500." in root.text
+
+
+def test_the_page_rounds_as_the_terminal_does():
+    """A step tells of the same figures as the tables; they must not seem to differ."""
+    pair = Agreement(("a", "b"), 1, {"all": Counts(877, 6, 5)}, {}, {}, {}, Counts())
+    told = figure(pair.exact["all"].f1)
+    root = page(agreements=[pair])
+    assert [next(root.find("dd")).text, cells(root, "all spans")[0][0]] == [told, told]
 
 
 def test_agreement_shows_counts_and_why_a_kappa_is_undefined():
     """F1, both, only the first, only the second: exact, then by overlap."""
     root = page()
-    assert cells(root, "PARTY")[0] == ["0.50", "1", "1", "1", "0.50", "1", "1", "1"]
-    assert cells(root, "all spans") == [["0.57", "2", "2", "1", "0.57", "2", "2", "1"]]
+    assert cells(root, "PARTY")[0] == ["0.500", "1", "1", "1", "0.500", "1", "1", "1"]
+    assert cells(root, "all spans") == [["0.571", "2", "2", "1", "0.571", "2", "2", "1"]]
     assert cells(root, "label, layer mentions") == [["1", "1", "undefined: one value only"]]
-    assert cells(root, "kind") == [["1", "0", "0.00"]]
+    assert cells(root, "kind") == [["1", "0", "0.000"]]
     assert "Relations between spans both marked: F1 – (both 0, only a1 0, only a2 0)." in root.text
 
 
 def test_a_negative_kappa_has_a_true_minus():
-    """And two decimals like all others."""
-    kappa = Kappa(4, 1, -0.254)
+    """And three decimals like all others."""
+    kappa = Kappa(4, 1, -0.2544)
     pair = Agreement(("a", "b"), 1, {}, {}, {"mentions": kappa}, {}, Counts())
-    assert cells(page(agreements=[pair]), "label, layer mentions") == [["4", "1", "−0.25"]]
+    assert cells(page(agreements=[pair]), "label, layer mentions") == [["4", "1", "−0.254"]]
 
 
 def test_the_head_of_the_page_sums_it_up():
     """Agreement, macro F1 and time; the agreement of several pairs comes from their added counts."""
-    assert [e.text for e in page().find("dd")][:3] == ["0.57", "0.50", "1.2 s"]
+    assert [e.text for e in page().find("dd")][:3] == ["0.571", "0.500", "1.2 s"]
     pairs = [
         Agreement(("a", "b"), 1, {"all": counts}, {}, {}, {}, Counts())
         for counts in (Counts(1, 0, 0), Counts(0, 1, 1))
     ]
-    assert next(page(agreements=pairs).find("dd")).text == "0.50"
+    assert next(page(agreements=pairs).find("dd")).text == "0.500"
 
 
 def test_steps_are_told_in_order():

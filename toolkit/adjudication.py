@@ -16,7 +16,7 @@ from itertools import combinations
 from typing import Any
 
 from toolkit.errors import Fault, InvalidDataError
-from toolkit.schema import Attribute, Layer, Schema
+from toolkit.schema import Attribute, Layer, RelationType, Schema
 from toolkit.scoring import Counts, count, match
 from toolkit.spans import GOLD, Annotation, Document, Relation, Span, Value
 
@@ -217,7 +217,10 @@ def adjudicate(
     dispute is not in gold; an attribute or relation in dispute is left out until decided. Skipped
     readings do not count. Raises `InvalidDataError` when a decision leads to invalid gold.
     """
-    table = {decision.item: decision for decision in decisions}
+    table: dict[str, dict[str, Decision]] = defaultdict(dict)
+    for decision in decisions:
+        # The last two parts of an item never hold a slash; a document's id may.
+        table[decision.item.rsplit("/", 2)[0]][decision.item] = decision
     by_document: dict[str, dict[str, Annotation]] = defaultdict(dict)
     for annotator, found in sorted(annotations.items()):
         for annotation in found:
@@ -227,12 +230,14 @@ def adjudicate(
     disputed: list[Dispute] = []
     used: set[str] = set()
     for name in sorted(by_document):
-        settling = _Settling(documents[name], by_document[name], schema, table)
+        settling = _Settling(documents[name], by_document[name], schema, table[name])
         gold.append(settling.settle())
         disputed += settling.disputed
         used |= settling.used
     _check(gold, documents, schema)
-    return Adjudication(tuple(gold), tuple(disputed), tuple(sorted(table.keys() - used)))
+    canonical = tuple(a.canonical(documents[a.document].text) for a in gold)
+    unused = {item for made in table.values() for item in made} - used
+    return Adjudication(canonical, tuple(disputed), tuple(sorted(unused)))
 
 
 @dataclass
@@ -256,18 +261,13 @@ class _Settling:
         found.sort(key=lambda pair: (pair[0].start, -pair[0].end, pair[0].label))
         spans = []
         for number, (span, source) in enumerate(found, start=1):
-            numbered = replace(span, id=f"s{number}", text="")
+            numbered = replace(span, id=f"s{number}")
             self.provenance[numbered.id] = source
             spans.append(self._with_attributes(numbered, given=span.attributes))
         relations = self._relations(spans)
-        annotation = Annotation(
+        return Annotation(
             self.document.id, GOLD, tuple(spans), tuple(relations), provenance=self.provenance
         )
-        return annotation.canonical(self.document.text)
-
-    @property
-    def _agreed(self) -> str:
-        return "agreed" if len(self.readings) > 1 else f"only {next(iter(self.readings))}"
 
     def _decision(self, item: str) -> Decision | None:
         decision = self.decisions.get(item)
@@ -295,8 +295,7 @@ class _Settling:
         decision = self._decision(item)
         keys = [[span.key for span in spans] for spans in members]
         if decision is None and all(key == keys[0] for key in keys) and len(keys[0]) == 1:
-            # Attributes are compared in their own turn.
-            return [(replace(members[0][0], attributes={}), self._agreed)]
+            return [(_bare(members[0][0]), _agreed(group))]
         if decision is None:
             shown = {name: self._shown(spans) for name, spans in group.items()}
             self._dispute(item, "spans", start, end, shown)
@@ -304,15 +303,14 @@ class _Settling:
         if decision.spans is not None:
             chosen = decision.spans
         else:
-            chosen = tuple(replace(span, attributes={}) for span in self._chosen(decision, group))
+            chosen = tuple(_bare(span) for span in self._chosen(decision, group))
         return [(span, f"decided {item}") for span in chosen]
 
     def _missed_by_all(self, layer: Layer) -> list[tuple[Span, str]]:
         """Spans no annotator marked and a decision adds."""
         prefix = f"{self.document.id}/{layer.name}/"
         added: list[tuple[Span, str]] = []
-        for item in sorted(self.decisions):
-            decision = self.decisions[item]
+        for item, decision in sorted(self.decisions.items()):
             if item.startswith(prefix) and item not in self.used and decision.spans:
                 self.used.add(item)
                 added += [(span, f"decided {item}") for span in decision.spans]
@@ -320,27 +318,27 @@ class _Settling:
 
     def _chosen(self, decision: Decision, group: Mapping[str, Any]) -> Any:
         if decision.choose not in group:
-            known = ", ".join(group)
+            cure = f"choose one of {', '.join(group)}" if group else "say what is right instead"
             what = f"{decision.item} chooses {decision.choose!r}"
-            fault = Fault("decisions.jsonl", 0, what, f"choose one of {known}", "unknown-annotator")
+            fault = Fault("decisions.jsonl", 0, what, cure, "unknown-annotator")
             raise InvalidDataError([fault])
         return group[decision.choose]
 
-    def _counterparts(self, gold: Span) -> dict[str, Span]:
-        """For each annotator, the span that reads this gold span: the same, or the best overlap."""
-        found: dict[str, Span] = {}
-        for annotator, annotation in self.readings.items():
-            candidates = [s for s in annotation.spans if s.label == gold.label and s.overlaps(gold)]
-            if candidates:
-                found[annotator] = max(candidates, key=lambda s: _shared(s, gold))
-        return found
-
     def _with_attributes(self, gold: Span, *, given: Mapping[str, Value]) -> Span:
         """The gold span with the attributes its annotators agree on or a decision settles."""
-        counterparts = self._counterparts(gold)
-        attributes: dict[str, Value] = {}
+        counterparts = {
+            annotator: found[0]
+            for annotator, annotation in self.readings.items()
+            if (found := self._counterparts(gold, annotation.spans))
+        }
+        attributes = dict(given)
         for attribute in self.schema.attributes_of(gold.label):
-            readings = {name: _value(span, attribute) for name, span in counterparts.items()}
+            readings = {
+                annotator: _value(span, attribute)
+                for annotator, span in counterparts.items()
+                if span.label in attribute.labels
+            }
+            attributes.pop(attribute.name, None)
             value = self._attribute(gold, attribute, readings, given.get(attribute.name))
             if value:
                 attributes[attribute.name] = value
@@ -365,63 +363,88 @@ class _Settling:
         return next(iter(readings.values()), None)
 
     def _relations(self, spans: Sequence[Span]) -> list[Relation]:
-        translations = {
-            annotator: _translation(annotation, spans)
-            for annotator, annotation in self.readings.items()
-        }
-        relations: list[Relation] = []
-        for head in spans:
-            for kind in self.schema.relations:
-                if head.label in kind.head:
-                    relations += self._relations_of(head, kind.name, spans, translations)
-        return relations
+        return [
+            relation
+            for head in spans
+            for kind in self.schema.relations
+            if head.label in kind.head
+            for relation in self._relations_of(head, kind, spans)
+        ]
 
     def _relations_of(
-        self,
-        head: Span,
-        kind: str,
-        spans: Sequence[Span],
-        translations: Mapping[str, Mapping[str, Span]],
+        self, head: Span, kind: RelationType, spans: Sequence[Span]
     ) -> list[Relation]:
-        readings: dict[str, list[Span]] = {}
-        for annotator, counterpart in self._counterparts(head).items():
-            to_gold = translations[annotator]
-            tails = {
-                to_gold[r.tail].key: to_gold[r.tail]
-                for r in self.readings[annotator].relations
-                if r.type == kind and r.head == counterpart.id and r.tail in to_gold
-            }
-            readings[annotator] = [tails[key] for key in sorted(tails)]
-        item = f"{self.document.id}/{head.start}-{head.end}/{kind}"
+        readings = {
+            annotator: tails
+            for annotator, annotation in self.readings.items()
+            if (tails := self._linked(annotation, head, kind, spans)) is not None
+        }
+        item = f"{self.document.id}/{head.start}-{head.end}/{kind.name}"
         decision = self._decision(item)
         if decision is not None:
-            chosen = self._tails(decision, spans, readings)
+            chosen = self._tails(decision, kind, spans, readings)
             source = f"decided {item}"
         elif len({tuple(span.key for span in tails) for tails in readings.values()}) > 1:
             shown = {name: self._shown(tails) for name, tails in readings.items()}
-            self._dispute(item, kind, head.start, head.end, shown)
+            self._dispute(item, kind.name, head.start, head.end, shown)
             return []
         else:
-            chosen, source = next(iter(readings.values()), []), self._agreed
+            chosen, source = next(iter(readings.values()), []), _agreed(readings)
         for tail in chosen:
-            self.provenance[f"{kind}:{head.id}:{tail.id}"] = source
-        return [Relation(kind, head.id, tail.id) for tail in chosen]
+            self.provenance[f"{kind.name}:{head.id}:{tail.id}"] = source
+        return [Relation(kind.name, head.id, tail.id) for tail in chosen]
+
+    def _linked(
+        self, annotation: Annotation, head: Span, kind: RelationType, spans: Sequence[Span]
+    ) -> list[Span] | None:
+        """The gold spans an annotator links to this one; None if they did not mark this one."""
+        counterparts = self._counterparts(head, annotation.spans)
+        heads = {span.id for span in counterparts if span.label in kind.head}
+        tails = {
+            tail.id: tail
+            for r in annotation.relations
+            if r.type == kind.name and r.head in heads
+            for marked in annotation.spans
+            if marked.id == r.tail
+            for tail in self._counterparts(marked, spans)
+            # Two linked spans that a decision merged are not linked to themselves.
+            if tail.label in kind.tail and (tail.id != head.id or r.head == r.tail)
+        }
+        return sorted(tails.values(), key=lambda span: span.key) if heads else None
 
     def _tails(
-        self, decision: Decision, spans: Sequence[Span], readings: Mapping[str, list[Span]]
+        self,
+        decision: Decision,
+        kind: RelationType,
+        spans: Sequence[Span],
+        readings: Mapping[str, list[Span]],
     ) -> list[Span]:
         if decision.tails is None:
             found: list[Span] = self._chosen(decision, readings)
             return found
-        kind = decision.item.rsplit("/", 1)[1]
-        allowed = next(r.tail for r in self.schema.relations if r.name == kind)
-        places = {f"{span.start}-{span.end}": span for span in spans if span.label in allowed}
+        places = {f"{span.start}-{span.end}": span for span in spans if span.label in kind.tail}
         unknown = [place for place in decision.tails if place not in places]
         if unknown:
-            what = f"{decision.item}: no gold span at {unknown[0]} that {kind} may reach"
+            what = f"{decision.item}: no gold span at {unknown[0]} that {kind.name} may reach"
             cure = "name the offsets of a gold span as start-end"
             raise InvalidDataError([Fault("decisions.jsonl", 0, what, cure, "dangling-relation")])
-        return [places[place] for place in decision.tails]
+        return [places[place] for place in dict.fromkeys(decision.tails)]
+
+    def _counterparts(self, span: Span, others: Iterable[Span]) -> list[Span]:
+        """The spans of the other side that read this one, the nearest first.
+
+        From gold to an annotator or back, inside a layer: the very same span where there is one;
+        else the nearest, and all that lie inside, since a decision may have split or merged spans.
+        The same label goes before any other, so that overruling a label loses no relation.
+        """
+        layer = next((y.names for y in self.schema.layers if span.label in y.names), ())
+        rivals = [other for other in others if other.label in layer and other.overlaps(span)]
+        same = [other for other in rivals if other.key == span.key]
+        if same or not rivals:
+            return same
+        nearest = max(rivals, key=lambda other: _likeness(other, span))
+        inside = [o for o in rivals if span.start <= o.start and o.end <= span.end]
+        return [nearest, *(other for other in inside if other is not nearest)]
 
 
 def _groups(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, list[Span]]]:
@@ -436,26 +459,29 @@ def _groups(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, 
         if span.start >= reach:
             groups.append({name: [] for name in readings})
         group = groups[-1][annotator]
-        if all(span.key != other.key for other in group):
+        # Drawn twice is one reading, unless the two say different things.
+        if all((span.key, span.attributes) != (o.key, o.attributes) for o in group):
             group.append(span)
         reach = max(reach, span.end)
     return groups
 
 
-def _translation(annotation: Annotation, gold: Sequence[Span]) -> dict[str, Span]:
-    """From an annotator's span ids to the gold span of the same label that it overlaps most."""
-    found: dict[str, Span] = {}
-    for span in annotation.spans:
-        candidates = [g for g in gold if g.label == span.label and g.overlaps(span)]
-        if candidates:
-            found[span.id] = max(candidates, key=lambda g: _shared(g, span))
-    return found
+def _agreed(readings: Iterable[str]) -> str:
+    """Where something undisputed comes from: all who read it, or the only one."""
+    names = list(readings)
+    return f"only {names[0]}" if len(names) == 1 else "agreed"
 
 
-def _shared(a: Span, b: Span) -> tuple[int, int]:
-    """How much two spans share, then how little they add: the larger, the better the match."""
+def _bare(span: Span) -> Span:
+    """An annotator's span alone; what was said of it is settled in its own turn."""
+    return replace(span, attributes={}, text="")
+
+
+def _likeness(a: Span, b: Span) -> tuple[bool, int, int, int, str]:
+    """Same label, how much they share, how little they add; then what stands first, to be certain."""
     shared = min(a.end, b.end) - max(a.start, b.start)
-    return shared, -(max(a.end, b.end) - min(a.start, b.start))
+    both = max(a.end, b.end) - min(a.start, b.start)
+    return a.label == b.label, shared, -both, -a.start, a.label
 
 
 def _check(gold: Sequence[Annotation], documents: Mapping[str, Document], schema: Schema) -> None:

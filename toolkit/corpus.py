@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from toolkit import files
 from toolkit.errors import Fault, InvalidDataError, UsageError
@@ -34,13 +34,16 @@ __all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predict
 class Annotator:
     """Who stands behind a pseudonym: a `person` or a `model`, and how the reading was made."""
 
-    kind: str
+    kind: Literal["person", "model"]
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusInfo:
-    """What `corpus.yaml` says. A name and a schema will do to begin with."""
+    """What `corpus.yaml` says. A name and a schema will do to begin with.
+
+    `texts` tells how the documents were made, for the card of the dataset.
+    """
 
     name: str
     schema: str
@@ -50,6 +53,7 @@ class CorpusInfo:
     licence: str = ""
     version: str = "0.1.0"
     annotators: dict[str, Annotator] = field(default_factory=dict)
+    texts: str = ""
     canary: str = ""
     guideline: str = ""
     tags: tuple[str, ...] = ()
@@ -135,8 +139,8 @@ class Corpus:
     def splits(self) -> Splits:
         """The split of each event. Raises `InvalidDataError` when an event is in none or in two."""
         path = self.root / "splits.yaml"
-        splits = files.read_yaml(path, Splits)
-        faults = list(_split_faults(path, splits, self.documents))
+        splits, lines = files.read_yaml_lines(path, Splits)
+        faults = list(_split_faults(path, splits, lines, self.documents))
         if faults:
             raise InvalidDataError(faults)
         return splits
@@ -151,7 +155,9 @@ class Corpus:
         documents = [document for document in self.documents if document.event in events]
         kept = {document.id for document in documents}
         splits = self.splits()
-        files.write_yaml(root / "corpus.yaml", replace(self.info, name=name))
+        beside = (self.root / self.info.schema).is_file()
+        schema = str(self.schema_path.resolve()) if beside else self.info.schema
+        files.write_yaml(root / "corpus.yaml", replace(self.info, name=name, schema=schema))
         files.write_jsonl(root / "documents.jsonl", documents)
         files.write_yaml(
             root / "splits.yaml",
@@ -164,7 +170,8 @@ class Corpus:
         )
         decided = self.root / "decisions.jsonl"
         if decided.is_file():
-            lines = (d for d in files.iter_jsonl(decided) if d["item"].split("/")[0] in kept)
+            found = files.iter_jsonl(decided)
+            lines = (d for d in found if str(d.get("item")).split("/")[0] in kept)
             files.write_jsonl(root / "decisions.jsonl", lines)
         wanted = (event for event in self.registry() if event.get("event") in events)
         files.write_jsonl(root / "registry.jsonl", wanted)
@@ -192,9 +199,8 @@ def read_predictions(
     faults: list[Fault] = []
     first: dict[str, int] = {}
     for line, annotation in enumerate(predictions, start=1):
-        end = max((span.end for span in annotation.spans), default=0)
-        document = documents.get(annotation.document, Document(annotation.document, " " * end))
-        plain = replace(annotation, spans=_numbered(annotation, keep=bool(documents)))
+        document = documents.get(annotation.document)
+        plain = replace(annotation, spans=_numbered(annotation))
         faults += schema.faults(plain, document, place=str(path), line=line)
         faults += schema.overlaps(annotation, place=str(path), line=line)
         if annotation.document in first:
@@ -206,11 +212,10 @@ def read_predictions(
     return tuple(predictions)
 
 
-def _numbered(annotation: Annotation, *, keep: bool) -> tuple[Span, ...]:
-    """The spans with an id each, as other programs leave ids out; without surfaces to compare."""
+def _numbered(annotation: Annotation) -> tuple[Span, ...]:
+    """The spans with an id each, as other programs leave ids out."""
     return tuple(
-        replace(span, id=span.id or f"#{number}", text=span.text if keep else "")
-        for number, span in enumerate(annotation.spans)
+        replace(span, id=span.id or f"#{number}") for number, span in enumerate(annotation.spans)
     )
 
 
@@ -223,6 +228,7 @@ def check(root: Path) -> tuple[list[Fault], Counter[str]]:
         return list(error.faults), counts
     counts["documents"] = len(corpus.documents)
     faults: list[Fault] = []
+    annotations: tuple[Annotation, ...] = ()
     names = [*corpus.annotators, *([GOLD] if corpus.path_of(GOLD).is_file() else [])]
     for annotator in names:
         found, annotations = _read_annotations(corpus.path_of(annotator), corpus, annotator == GOLD)
@@ -231,12 +237,15 @@ def check(root: Path) -> tuple[list[Fault], Counter[str]]:
         for annotation in annotations:
             counts["spans"] += len(annotation.spans)
             counts["relations"] += len(annotation.relations)
-    faults += _registry_faults(corpus)
-    if (root / "splits.yaml").is_file():
-        try:
+    try:
+        faults += _registry_faults(corpus, annotations if GOLD in names else ())
+    except InvalidDataError as error:
+        faults += error.faults
+    try:
+        if (root / "splits.yaml").is_file():
             corpus.splits()
-        except InvalidDataError as error:
-            faults += error.faults
+    except InvalidDataError as error:
+        faults += error.faults
     return faults, counts
 
 
@@ -287,36 +296,50 @@ def _read_annotations(
     return faults, tuple(annotations)
 
 
-def _registry_faults(corpus: Corpus) -> Iterator[Fault]:
-    """Gold commitments whose id the event's registry does not have."""
-    known = {
-        commitment["id"]
-        for event in corpus.registry()
-        for part in ("commitments", "background")
-        for commitment in event.get(part, ())
-    }
-    path = corpus.path_of(GOLD)
-    if not known or not path.is_file():
-        return
-    for line, annotation in enumerate(files.read_jsonl(path, Annotation), start=1):
+def _registry_faults(corpus: Corpus, gold: Sequence[Annotation]) -> list[Fault]:
+    """Commitments without an id, and gold commitments whose id no event's registry has."""
+    faults: list[Fault] = []
+    known: set[str] = set()
+    for line, event in enumerate(corpus.registry(), start=1):
+        for part in ("commitments", "background"):
+            for commitment in event.get(part) or ():
+                try:
+                    known.add(commitment["id"])
+                except (KeyError, TypeError):
+                    place = str(corpus.root / "registry.jsonl")
+                    faults.append(
+                        Fault(place, line, f"{part}: one without an id", "give it one", "no-id")
+                    )
+    for line, annotation in enumerate(gold if known else (), start=1):
         for span in annotation.spans:
             identifier = span.attributes.get("commitment_id", "NEW")
             if identifier != "NEW" and identifier not in known:
                 what = f"{annotation.document}: no commitment {identifier!r} in registry.jsonl"
-                yield Fault(str(path), line, what, "mend the id or write NEW", "unknown-commitment")
+                cure = "mend the id or write NEW"
+                place = str(corpus.path_of(GOLD))
+                faults.append(Fault(place, line, what, cure, "unknown-commitment"))
+    return faults
 
 
-def _split_faults(path: Path, splits: Splits, documents: Sequence[Document]) -> Iterator[Fault]:
-    placed = Counter((*splits.train, *splits.validation, *splits.test))
-    for event, times in sorted(placed.items()):
-        if times > 1:
-            yield Fault(str(path), 0, f"event {event!r} is in two splits", "keep it in one", "leak")
+def _split_faults(
+    path: Path, splits: Splits, lines: files.Lines, documents: Sequence[Document]
+) -> Iterator[Fault]:
+    placed: dict[str, str] = {}
+    for split in ("train", "validation", "test"):
+        for n, event in enumerate(getattr(splits, split)):
+            if event in placed:
+                what = f"event {event!r} is in {placed[event]} and in {split}"
+                yield Fault(str(path), lines[split, n], what, "keep it in one", "leak")
+            placed.setdefault(event, split)
     for event in sorted({document.event for document in documents} - placed.keys()):
         yield Fault(str(path), 0, f"event {event!r} is in no split", "add it to one", "no-split")
     by_text: dict[str, str] = {}
-    for document in documents:
-        split = splits.of(document.event)
-        other = by_text.setdefault(" ".join(document.text.split()), split or "")
-        if split and other != split:
+    for line, document in enumerate(documents, start=1):
+        if document.event not in placed:
+            continue
+        split = placed[document.event]
+        other = by_text.setdefault(" ".join(document.text.split()), split)
+        if other != split:
             what = f"the text of {document.id!r} is in {other} and in {split}"
-            yield Fault(str(path), 0, what, "keep one of the two", "leak")
+            place = str(path.with_name("documents.jsonl"))
+            yield Fault(place, line, what, "keep one of the two", "leak")

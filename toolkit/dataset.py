@@ -13,7 +13,6 @@ a token is an error with a list of offenders, never a silent drop. The same gold
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from toolkit import files
 from toolkit.adjudication import Agreement
 from toolkit.corpus import Corpus, CorpusInfo
-from toolkit.errors import DiskError, Fault, InvalidDataError, UsageError
-from toolkit.schema import Attribute, Layer, Schema
+from toolkit.errors import DiskError, Fault, IntegrityError, InvalidDataError, UsageError
+from toolkit.schema import ZONES, Attribute, Layer, Schema
 from toolkit.spans import Annotation, Document, Relation, Span, Token, Zone, cut_spans, to_tags
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["SPLITS", "Built", "build", "load"]
 
 SPLITS = ("train", "validation", "test")
-ZONES = ("headline", "body", "boilerplate")
 
 Reading = tuple[Document, Annotation]
 
@@ -67,10 +65,10 @@ def build(
     """Write the dataset of a corpus's gold, whole or not at all, and read it back.
 
     Raises `InvalidDataError` listing every gold span that cuts a token, and every fault of the
-    splits; `UsageError` when `output` holds something that is no dataset of ours.
+    splits; `UsageError` when `output` holds anything that is no part of a dataset of ours;
+    `DiskError` when it cannot be written. In every case what was there stays.
     """
-    if output.exists() and any(output.iterdir()) and not (output / "corpus.json").is_file():
-        raise UsageError(f"{output}: holds something else than a dataset; choose another folder")
+    _check_replaceable(output)
     splits = _split(corpus, gold, tokenize)
     facts = {
         "name": corpus.name,
@@ -82,27 +80,50 @@ def build(
         "toolkit": version,
         "documents": {split: len(readings) for split, readings in splits.items()},
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
-        folder = Path(temporary) / "dataset"
-        folder.mkdir()
-        _write(folder, corpus, splits, facts, agreements)
-        _exchange(folder, output)
+    place = output.resolve()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as temporary:
+            folder = Path(temporary) / "dataset"
+            folder.mkdir()
+            _write(folder, corpus, splits, facts, agreements)
+            _exchange(folder, place)
+    except OSError as error:
+        cure = "free some space or choose another folder"
+        raise DiskError(
+            f"{output}: cannot be written ({error.strerror or error}); {cure}"
+        ) from error
     return load(output)
 
 
 def load(path: Path) -> Built:
-    """The dataset in this folder. Raises `UsageError` when there is none made by `build`."""
+    """The dataset in this folder, as `build` wrote it.
+
+    Gold comes back with spans, attributes and relations; provenance stays in the corpus. Raises
+    `UsageError` when there is no dataset, `IntegrityError` when it is not what was written.
+    """
     if not (path / "corpus.json").is_file():
         raise UsageError(
             f"{path}: no dataset here (no corpus.json); make one: toolkit build -o {path}"
         )
     schema = Schema.load(path / "schema.yaml")
     facts = files.read_json(path / "corpus.json")
-    splits = {
-        split: _read(path, split, schema) for split in SPLITS if facts["documents"].get(split)
-    }
+    try:
+        sizes = {
+            split: facts["documents"][split] for split in SPLITS if split in facts["documents"]
+        }
+    except (KeyError, TypeError) as error:
+        raise _damaged(path / "corpus.json", "does not say how many documents there are") from error
+    splits = {split: _read(path / "data" / _shard(split), schema) for split in sizes}
+    for split, readings in splits.items():
+        if len(readings) != sizes[split]:
+            what = f"holds {len(readings)} documents instead of {sizes[split]}"
+            raise _damaged(path / "data" / _shard(split), what)
     return Built(path, schema, splits, facts)
+
+
+def _damaged(path: Path, what: str) -> IntegrityError:
+    return IntegrityError(f"{path}: {what}; build the dataset again")
 
 
 # ── splits and alignment ────────────────────────────────────────────────────────────────────────
@@ -116,6 +137,10 @@ def _split(
     splits, texts = corpus.splits(), corpus.texts
     result: dict[str, list[Reading]] = {split: [] for split in SPLITS}
     faults: list[Fault] = []
+    gold = list(gold)
+    if not gold:
+        place = str(corpus.path_of("gold"))
+        raise InvalidDataError([Fault(place, 0, "no documents", "adjudicate some first", "empty")])
     for annotation in sorted(gold, key=lambda annotation: annotation.document):
         document = texts[annotation.document]
         document = replace(document, tokens=tokenize(document, corpus.schema.language))
@@ -134,8 +159,8 @@ def _cut_faults(document: Document, annotation: Annotation, place: str) -> list[
         inside = next(
             (t for t in document.tokens if t[0] < span.start < t[1] or t[0] < span.end < t[1]), None
         )
-        token = document.text[slice(*inside)] if inside else "white space"
-        what = f"{document.id}: {span.label} {span.start}–{span.end} {span.text!r} cuts {token!r}"
+        token = repr(document.text[slice(*inside)]) if inside else "white space"
+        what = f"{document.id}: {span.label} {span.start}–{span.end} {span.text!r} cuts {token}"
         faults.append(Fault(place, 0, what, "move the span's edge to the token's", "cuts-token"))
     return faults
 
@@ -254,47 +279,77 @@ def _write(
             ]
             tagged = Dataset.from_list(flat, features=_flat_features(layer))
             _to_parquet(tagged, folder / layer.name / _shard(split))
-    source = corpus.schema_path
-    files.write_text(folder / "schema.yaml", files.read_text(source))
-    if schema.guideline:
-        name = source.parent / files.read_yaml(source, Schema).guideline
-        files.write_text(folder / name.name, schema.guideline)
+    source = files.read_text(corpus.schema_path)
+    guideline = files.read_yaml(corpus.schema_path, Schema).guideline
+    files.write_text(folder / "schema.yaml", source)
+    if guideline:
+        files.write_text(folder / guideline, schema.guideline)
     files.write_text(folder / "corpus.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    files.write_text(folder / "README.md", _card(corpus.info, schema, splits, facts, agreements))
+    card = _card(corpus.info, schema, splits, facts, agreements, guideline)
+    files.write_text(folder / "README.md", card)
 
 
 def _to_parquet(dataset: Dataset, path: Path) -> None:
     from pyarrow import parquet
 
     path.parent.mkdir(exist_ok=True)
-    try:
-        # The table's own metadata holds the features, so the labels come back typed.
-        parquet.write_table(dataset.data.table, path, compression="zstd")
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error}); free some space") from error
+    # The table's own metadata holds the features, so the labels come back typed.
+    parquet.write_table(dataset.data.table, path, compression="zstd")
 
 
 def _shard(split: str) -> str:
     return f"{split}-00000-of-00001.parquet"
 
 
-def _exchange(new: Path, output: Path) -> None:
+def _check_replaceable(output: Path) -> None:
+    """Only an empty folder or a dataset of ours may be replaced."""
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file; name a folder")
+    if Path.cwd().is_relative_to(output.resolve()):
+        raise UsageError(f"{output}: you are in this folder, so it cannot be replaced; leave it")
+    found = {path.relative_to(output) for path in output.rglob("*") if not path.is_dir()}
+    strangers = sorted(found - _parts(output))
+    if strangers:
+        what = f"holds something else than a dataset ({strangers[0]})"
+        raise UsageError(f"{output}: {what}; choose another folder")
+
+
+def _parts(output: Path) -> set[Path]:
+    """The files of the dataset in this folder, if there is one."""
+    if not (output / "corpus.json").is_file():
+        return set()
     try:
-        if output.exists():
-            shutil.rmtree(output)
+        schema = files.read_yaml(output / "schema.yaml", Schema)
+    except (InvalidDataError, UsageError):
+        return set()
+    folders = ["data", *(layer.name for layer in schema.layers)]
+    names = {"README.md", "corpus.json", "schema.yaml", schema.guideline}
+    return set(map(Path, names)) | {Path(f, _shard(split)) for f in folders for split in SPLITS}
+
+
+def _exchange(new: Path, output: Path) -> None:
+    """Put the new folder in the place of the old one, which goes with the temporary folder."""
+    old = new.with_name("replaced")
+    if output.exists():
+        output.rename(old)
+    try:
         new.rename(output)
-    except OSError as error:
-        raise DiskError(f"{output}: cannot be replaced ({error.strerror}); free it") from error
+    except BaseException:
+        if old.exists():
+            old.rename(output)
+        raise
 
 
-def _read(path: Path, split: str, schema: Schema) -> tuple[Reading, ...]:
+def _read(path: Path, schema: Schema) -> tuple[Reading, ...]:
     from datasets import Dataset
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
     # Straight from the file: load_dataset keeps a cache and, online, counts the download.
-    dataset = Dataset(parquet.read_table(path / "data" / _shard(split)))
-    features = dataset.features
-    return tuple(_reading(row, features, schema) for row in dataset)
+    try:
+        dataset = Dataset(parquet.read_table(path))
+        return tuple(_reading(row, dataset.features, schema) for row in dataset)
+    except (OSError, ArrowException, KeyError, AttributeError) as error:
+        raise _damaged(path, "is not what was written") from error
 
 
 def _reading(row: Mapping[str, Any], features: Any, schema: Schema) -> Reading:
@@ -313,7 +368,9 @@ def _reading(row: Mapping[str, Any], features: Any, schema: Schema) -> Reading:
     for layer in schema.layers:
         label_name = features[layer.name].feature["label"].int2str
         for span in row[layer.name]:
-            held = {a.name: span[a.name] for a in _attributes(layer, schema) if span[a.name]}
+            given = {a.name: span[a.name] for a in _attributes(layer, schema)}
+            # A flag is recorded only when true.
+            held = {name: value for name, value in given.items() if value not in (None, False)}
             spans.append(
                 Span(
                     span["start"],
@@ -341,19 +398,33 @@ def _card(
     splits: Mapping[str, Sequence[Reading]],
     facts: Mapping[str, Any],
     agreements: Sequence[Agreement],
+    guideline: str,
 ) -> str:
     counts = {split: _count(readings) for split, readings in splits.items()}
     documents = sum(count["documents"] for count in counts.values())
+    layers = [layer.name for layer in schema.layers]
     return files.render(
         "card.md",
         info=info,
+        title=info.title or info.name,
         schema=schema,
         counts=counts,
         facts=facts,
         agreements=agreements,
-        configs=["default", *(layer.name for layer in schema.layers)],
-        folders=["data", *(layer.name for layer in schema.layers)],
+        guideline=guideline,
+        layers=layers,
+        tag_columns=[f"{layer}_tags" for layer in layers],
+        configs=["default", *layers],
+        folders=["data", *layers],
         shard=_shard,
         size="n<1K" if documents < 1000 else "1K<n<10K" if documents < 10_000 else "10K<n<100K",
-        by_models=any(annotator.kind == "model" for annotator in info.annotators.values()),
+        creators=_creators(info),
+        models=[name for name, annotator in info.annotators.items() if annotator.kind == "model"],
     )
+
+
+def _creators(info: CorpusInfo) -> list[str]:
+    """Who annotated, in the words of the Hub."""
+    words = {"model": "machine-generated", "person": "expert-generated"}
+    kinds = {annotator.kind for annotator in info.annotators.values()}
+    return sorted(words[kind] for kind in kinds) or ["other"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import yaml
 
 __all__ = [
+    "Lines",
     "home",
     "iter_jsonl",
     "json_line",
@@ -32,6 +34,7 @@ __all__ = [
     "read_jsonl",
     "read_text",
     "read_yaml",
+    "read_yaml_lines",
     "record",
     "render",
     "resource",
@@ -44,6 +47,9 @@ T = TypeVar("T")
 
 YAML_LIMIT = 1 << 20
 """Bytes. A schema or a corpus description larger than this is a mistake or an attack."""
+
+YAML_DEPTH = 32
+"""Levels. Over thousands of them the parser takes minutes."""
 
 
 # ── places ──────────────────────────────────────────────────────────────────────────────────────
@@ -71,15 +77,19 @@ def home() -> Path:
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_text(path: Path) -> str:
-    """The file's text, exactly: UTF-8, line ends as they are."""
+def read_text(path: Path, *, limit: int = -1) -> str:
+    """The file's text, exactly: UTF-8, line ends as they are. Refused beyond `limit` bytes."""
     with _opened(path) as handle:
-        content = handle.read()
+        content = handle.read(limit + 1 if limit >= 0 else -1)
+    if 0 <= limit < len(content):
+        what = f"larger than {limit:,} bytes"
+        raise InvalidDataError([Fault(str(path), 0, what, "split it", "too-large")])
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(path, line, error.start, content[error.start]) from error
+        fault = _not_utf8(path, line, error.start, content[error.start])
+        raise InvalidDataError([fault]) from error
 
 
 def read_json(path: Path) -> Any:
@@ -101,15 +111,11 @@ def read_jsonl(path: Path, kind: type[T], *, lenient: bool = False) -> list[T]:
     """
     records: list[T] = []
     faults: list[Fault] = []
-    for number, line in _lines(path):
+    for number, offset, line in _lines(path):
         try:
             records.append(_decode(line, kind, lenient))
         except ValueError as error:
-            cure = "mend the line"
-            if "surrogate" in str(error):
-                cure = "remove it: Label Studio cannot export a project that holds one"
-            rule = "lone-surrogate" if "surrogate" in str(error) else "invalid-record"
-            faults.append(Fault(str(path), number, str(error), cure, rule))
+            faults.append(_line_fault(path, number, offset, error))
     if faults:
         raise InvalidDataError(faults)
     return records
@@ -120,25 +126,31 @@ def iter_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises `InvalidDataError` at the first line that is not a JSON object.
     """
-    for number, line in _lines(path):
+    for number, offset, line in _lines(path):
         try:
-            yield _strict_object(line)
+            value = _strict_object(line)
         except ValueError as error:
-            raise InvalidDataError(
-                [Fault(str(path), number, str(error), "mend the line", "invalid-record")]
-            ) from error
+            raise InvalidDataError([_line_fault(path, number, offset, error)]) from error
+        yield value
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Number from 1, offset in bytes, and content of each line."""
     # Only "\n" ends a record: str.splitlines also breaks at U+2028 and U+0085, which text may hold.
     offset = 0
     with _opened(path) as handle:
         for number, line in enumerate(handle, start=1):
-            try:
-                yield number, line.decode().removesuffix("\n")
-            except UnicodeDecodeError as error:
-                raise _not_utf8(path, number, offset + error.start, line[error.start]) from error
+            yield number, offset, line.removesuffix(b"\n")
             offset += len(line)
+
+
+def _line_fault(path: Path, line: int, offset: int, error: ValueError) -> Fault:
+    if isinstance(error, UnicodeDecodeError):
+        return _not_utf8(path, line, offset + error.start, error.object[error.start])
+    if "surrogate" in str(error):
+        cure = "remove it: Label Studio cannot export a project that holds one"
+        return Fault(str(path), line, str(error), cure, "lone-surrogate")
+    return Fault(str(path), line, str(error), "mend the line", "invalid-record")
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -150,14 +162,12 @@ def _opened(path: Path) -> BinaryIO:
         raise UsageError(f"{path}: {error.strerror}; check the path and its permissions") from error
 
 
-def _not_utf8(path: Path, line: int, offset: int, byte: int) -> InvalidDataError:
+def _not_utf8(path: Path, line: int, offset: int, byte: int) -> Fault:
     what = f"byte {offset} is not UTF-8 (0x{byte:02x})"
-    return InvalidDataError(
-        [Fault(str(path), line, what, "save the file as UTF-8", "invalid-utf8")]
-    )
+    return Fault(str(path), line, what, "save the file as UTF-8", "invalid-utf8")
 
 
-def _decode(line: str, kind: type[T], lenient: bool) -> T:
+def _decode(line: bytes, kind: type[T], lenient: bool) -> T:
     import msgspec
 
     value = _strict_object(line)
@@ -169,16 +179,24 @@ def _decode(line: str, kind: type[T], lenient: bool) -> T:
         raise ValueError(str(error)) from error
 
 
-def _strict_object(line: str) -> dict[str, Any]:
-    if not line.strip():
+def _strict_object(line: bytes) -> dict[str, Any]:
+    text = line.decode()
+    if not text.strip():
         raise ValueError("blank line")
     try:
-        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON at column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    if "\\u" in line and not is_storable(json.dumps(value, ensure_ascii=False)):
+    if "\\u" in text and not is_storable(json.dumps(value, ensure_ascii=False)):
         raise ValueError("a lone surrogate, which is no character")
     return value
 
@@ -194,6 +212,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is too large a number")
+    return value
 
 
 def _refuse_unknown_keys(value: Mapping[str, Any], kind: type) -> None:
@@ -264,6 +289,7 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
     return environment.get_template(template).render(**values)
 
 
@@ -301,6 +327,8 @@ def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
             handle.flush()
             os.fsync(handle.fileno())
         if path.is_file() and filecmp.cmp(path, temporary, shallow=False):
+            if mode & 0o077 == 0:
+                path.chmod(mode)
             return False
         temporary.chmod(mode)
         temporary.replace(path)
@@ -315,6 +343,11 @@ def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
 
 # ── YAML ────────────────────────────────────────────────────────────────────────────────────────
 
+Lines = dict[tuple[Any, ...], int]
+"""The line of every value of a YAML file, by the keys and positions that lead to it."""
+
+Report = Callable[["yaml.Node", str, str], None]
+
 
 def read_yaml(path: Path, kind: type[T]) -> T:
     """The value of a YAML file, checked against the dataclass `kind`; unknown keys are faults.
@@ -322,98 +355,124 @@ def read_yaml(path: Path, kind: type[T]) -> T:
     Duplicate keys and aliases are refused, and so are the bare words YAML 1.1 reads as true or false
     (`NO`, `yes`, `off`). Raises `InvalidDataError` with every fault and its line.
     """
-    value, lines = _parse_yaml(path)
+    return read_yaml_lines(path, kind)[0]
+
+
+def read_yaml_lines(path: Path, kind: type[T]) -> tuple[T, Lines]:
+    """As `read_yaml`, with the line of every value, for faults that only its reader can find."""
     from pydantic import TypeAdapter, ValidationError
 
-    try:
-        return TypeAdapter(kind).validate_python(value, strict=False, extra="forbid")
-    except ValidationError as error:
-        raise InvalidDataError(
-            _yaml_fault(path, tuple(part["loc"]), part["msg"], part["input"], lines)
-            for part in error.errors()
-        ) from error
-
-
-Lines = dict[tuple[Any, ...], int]
-
-
-def _yaml_fault(path: Path, place: tuple[Any, ...], what: str, value: Any, lines: Lines) -> Fault:
-    line = next((lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in lines), 0)
-    where = ".".join(map(str, place)) or "the file"
-    cure = f"found {value!r}" if not isinstance(value, dict | list) else "see the README"
-    if isinstance(value, bool):
-        word = "true" if value else "false"
-        cure = f"the word was read as {word}: write it in quotes"
-    if what.startswith("Unexpected keyword"):
-        what, cure = "unknown key", "remove it or mend its spelling"
-    if what == "Field required":
-        cure = "add it"
-    return Fault(str(path), line, f"{where}: {what}", cure, "invalid-yaml")
-
-
-def _parse_yaml(path: Path) -> tuple[Any, Lines]:
-    import yaml
-
-    text = read_text(path)
-    if len(text) > YAML_LIMIT:
-        raise InvalidDataError(
-            [Fault(str(path), 0, "larger than 1 MiB", "split it", "invalid-yaml")]
-        )
     lines: Lines = {}
     faults: list[Fault] = []
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise InvalidDataError([_alias_fault(path, event)])
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line = mark.line + 1 if mark else 0
-        fault = Fault(str(path), line, what, "mend the YAML", "invalid-yaml")
-        raise InvalidDataError([fault]) from error
-    if node is None:
-        raise InvalidDataError([Fault(str(path), 0, "empty", "write the schema", "invalid-yaml")])
 
     def report(node: yaml.Node, what: str, cure: str) -> None:
         faults.append(Fault(str(path), node.start_mark.line + 1, what, cure, "invalid-yaml"))
 
-    value = _build(node, (), lines, report)
+    parsed = _build(_composed(path), (), lines, report)
+    try:
+        value = TypeAdapter(kind).validate_python(parsed, strict=False, extra="forbid")
+    except ValidationError as error:
+        faults += (
+            _yaml_fault(path, tuple(part["loc"]), part["type"], part["msg"], part["input"], lines)
+            for part in error.errors()
+        )
     if faults:
-        raise InvalidDataError(faults)
+        raise InvalidDataError(sorted(faults))
     return value, lines
 
 
-def _alias_fault(path: Path, event: Any) -> Fault:
-    line = event.start_mark.line + 1
-    what = f"the alias *{event.anchor}"
-    return Fault(str(path), line, what, "write the value out", "invalid-yaml")
+_BELONGS = {
+    "dataclass_type": "a mapping of keys to values belongs here",
+    "dict_type": "a mapping of keys to values belongs here",
+    "tuple_type": "a list belongs here",
+    "string_type": "text belongs here",
+}
 
 
-Report = Callable[["yaml.Node", str, str], None]
+def _yaml_fault(
+    path: Path, place: tuple[Any, ...], kind: str, what: str, value: Any, lines: Lines
+) -> Fault:
+    line = next((lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in lines), 0)
+    where = ".".join(map(str, place)) or "the file"
+    what = _BELONGS.get(kind, what)
+    if kind == "unexpected_keyword_argument":
+        what, cure = "unknown key", "remove it or mend its spelling"
+    elif kind == "missing":
+        cure = "add it"
+    elif isinstance(value, bool):
+        word = "true" if value else "false"
+        cure = f"the word was read as {word}: write it in quotes"
+    elif kind == "string_type" and isinstance(value, int | float):
+        cure = f'write "{value}" in quotes'
+    else:
+        cure = f"mend it (found {_shown(value)})"
+    return Fault(str(path), line, f"{where}: {what}", cure, "invalid-yaml")
+
+
+def _shown(value: Any) -> str:
+    kinds = {type(None): "nothing", dict: "a mapping", list: "a list"}
+    return kinds.get(type(value), repr(value)[:60])
+
+
+def _composed(path: Path) -> yaml.Node:
+    """The file as a tree of YAML nodes, which hold no values yet, but their lines."""
+    import yaml
+
+    def refused(mark: Any, what: str, cure: str) -> InvalidDataError:
+        line = mark.line + 1 if mark else 0
+        return InvalidDataError([Fault(str(path), line, what, cure, "invalid-yaml")])
+
+    text = read_text(path, limit=YAML_LIMIT)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > YAML_DEPTH:
+                raise refused(event.start_mark, "nested too deep", "mend the YAML")
+            if isinstance(event, yaml.AliasEvent):
+                raise refused(event.start_mark, f"the alias *{event.anchor}", "write the value out")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        mark = yaml.Mark("", 0, text.count("\n", 0, error.position), 0, None, 0)
+        what = f"the control character #x{error.character:04x}"
+        raise refused(mark, what, "remove it") from error
+    except yaml.MarkedYAMLError as error:
+        what = (error.problem or "not YAML").removeprefix("but ")
+        raise refused(error.problem_mark, what, "mend the YAML") from error
+    if node is None:
+        raise refused(None, "empty", "write its keys and values")
+    return node
 
 
 def _build(node: yaml.Node, place: tuple[Any, ...], lines: Lines, report: Report) -> Any:
-    """The plain value of a node, with the line of every place inside it noted."""
+    """Plain values of a node, and the line of each under the keys and indexes that lead to it."""
     import yaml
 
     lines[place] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in mapping:
-                report(key_node, f"the key {key!r} stands twice", "keep one of the two")
-            mapping[key] = _build(value_node, (*place, key), lines, report)
-        return mapping
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, report)
+    if node.tag not in {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}:
+        report(node, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')}", "remove it")
     if isinstance(node, yaml.SequenceNode):
         return [_build(part, (*place, n), lines, report) for n, part in enumerate(node.value)]
-    return _scalar(node, report)
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            report(key_node, "a list or mapping as a key", "use a word")
+            continue
+        key = str(key_node.value)
+        if key in mapping:
+            report(key_node, f"the key {key!r} stands twice", "keep one of the two")
+        mapping[key] = _build(value_node, (*place, key), lines, report)
+        lines[*place, key] = key_node.start_mark.line + 1
+    return mapping
 
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda _: None,
-    "tag:yaml.org,2002:int": int,
+    # int is strict about 017, which YAML 1.1 counts in eights.
+    "tag:yaml.org,2002:int": lambda text: int(text, 0),
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:str": str,
     # Dates stay text: a calendar is the business of whoever reads the field.
@@ -422,6 +481,9 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 
 def _scalar(node: yaml.Node, report: Report) -> Any:
+    if not is_storable(node.value):
+        report(node, "a lone surrogate, which is no character", "remove it")
+        return ""
     if node.tag == "tag:yaml.org,2002:bool":
         if node.value.lower() in {"true", "false"}:
             return node.value.lower() == "true"

@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit import files
 from toolkit.errors import Fault, InvalidDataError
 from toolkit.spans import Annotation, Document, Span, Value, is_storable, overlapping
 
-__all__ = ["Attribute", "Choice", "Label", "Layer", "RelationType", "Schema"]
+__all__ = [
+    "ZONES",
+    "Attribute",
+    "Choice",
+    "Label",
+    "Layer",
+    "RelationType",
+    "Schema",
+    "document_faults",
+]
+
+ZONES = ("headline", "body", "boilerplate")
+"""What a stretch of the page can be."""
 
 _NAME = re.compile(r"[^\W\d_][\w]{0,63}")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -64,8 +76,7 @@ class Choice:
 class Attribute:
     """Something said of a span: one of several choices, a flag, or free text.
 
-    With `values` it is a choice. With one value that equals `true` it is a flag, recorded only when
-    true. Without values it is free text.
+    With `values` it is a choice; with `flag` it is recorded only when true; else it is free text.
     """
 
     name: str
@@ -86,6 +97,13 @@ class Attribute:
         if self.flag:
             return value is True
         return isinstance(value, str) and (not self.values or value in self.choices)
+
+    @property
+    def cure(self) -> str:
+        """What to write instead of a value it does not accept."""
+        if self.flag:
+            return "write true or leave it out"
+        return f"use one of: {', '.join(self.choices)}" if self.values else "write text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +137,21 @@ class Schema:
         `guideline` names a Markdown file beside it and is read in; `sha256` is the fingerprint of
         both files, written into the Label Studio project.
         """
-        import dataclasses
-
-        schema = files.read_yaml(path, cls)
-        faults = list(_schema_faults(path, schema))
-        guideline = ""
-        if schema.guideline:
-            beside = path.parent / schema.guideline
-            if beside.is_file():
-                guideline = files.read_text(beside)
-            else:
-                what = f"guideline: no such file {schema.guideline!r}"
-                faults.append(_fault(path, schema.guideline, what, "write it or drop the key"))
+        schema, lines = files.read_yaml_lines(path, cls)
+        beside = path.parent / schema.guideline
+        faults = [
+            Fault(str(path), lines.get(place, 0), what, cure, "invalid-schema")
+            for place, what, cure in _schema_faults(schema)
+        ]
+        if schema.guideline and not (beside.parent == path.parent and beside.is_file()):
+            what = f"guideline: no such file beside it: {schema.guideline!r}"
+            cure = "write it or drop the key"
+            faults.append(Fault(str(path), lines["guideline",], what, cure, "invalid-schema"))
         if faults:
             raise InvalidDataError(sorted(faults))
+        guideline = files.read_text(beside) if schema.guideline else ""
         fingerprint = hashlib.sha256(path.read_bytes() + guideline.encode()).hexdigest()
-        return dataclasses.replace(schema, guideline=guideline, sha256=fingerprint)
+        return replace(schema, guideline=guideline, sha256=fingerprint)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -153,9 +170,12 @@ class Schema:
         return tuple(attribute for attribute in self.attributes if label in attribute.labels)
 
     def faults(
-        self, annotation: Annotation, document: Document, *, place: str, line: int = 0
+        self, annotation: Annotation, document: Document | None, *, place: str, line: int = 0
     ) -> Iterator[Fault]:
-        """Everything wrong with an annotation, but for overlaps: see `Schema.overlaps`."""
+        """Everything wrong with an annotation, but for overlaps: see `Schema.overlaps`.
+
+        Without the document, what needs its text is not looked at.
+        """
         seen: set[str] = set()
         for span in annotation.spans:
             for rule, what, cure in self._span_faults(span, document):
@@ -176,7 +196,7 @@ class Schema:
                 )
                 yield Fault(place, line, what, "keep one of the two or move an edge", "overlap")
 
-    def _span_faults(self, span: Span, document: Document) -> Iterator[tuple[str, str, str]]:
+    def _span_faults(self, span: Span, document: Document | None) -> Iterator[tuple[str, str, str]]:
         if all(span.label not in layer.names for layer in self.layers):
             known = ", ".join(label.name for label in self.labels)
             yield "unknown-label", "has an unknown label", f"use one of {known}"
@@ -184,10 +204,10 @@ class Schema:
             yield "empty", "is empty", "remove it or give it an end after its start"
         elif span.start > span.end:
             yield "reversed", "ends before it starts", "swap start and end"
-        elif span.start < 0 or span.end > len(document.text):
-            length = len(document.text)
-            yield "outside-text", f"lies outside the text (0–{length})", "mend its offsets"
-        elif span.text and span.text != document.text[span.start : span.end]:
+        elif span.start < 0 or (document and span.end > len(document.text)):
+            known = f" (0–{len(document.text)})" if document else ""
+            yield "outside-text", f"lies outside the text{known}", "mend its offsets"
+        elif document and span.text and span.text != document.text[span.start : span.end]:
             found = document.text[span.start : span.end]
             yield "text-mismatch", f"reads {found!r}, not {span.text!r}", "mend offsets or text"
         yield from self._attribute_faults(span)
@@ -198,9 +218,7 @@ class Schema:
             if name not in known:
                 yield "unknown-attribute", f"has an unknown attribute {name!r}", "remove it"
             elif not known[name].accepts(value):
-                allowed = ", ".join(known[name].choices) or "true" if known[name].flag else "text"
-                allowed = ", ".join(known[name].choices) or allowed
-                yield "unknown-value", f"has {name}={value!r}", f"use one of: {allowed}"
+                yield "unknown-value", f"has {name}={value!r}", known[name].cure
 
     def _relation_faults(self, annotation: Annotation, place: str, line: int) -> Iterator[Fault]:
         types = {relation.name: relation for relation in self.relations}
@@ -236,6 +254,9 @@ def document_faults(document: Document, *, place: str, line: int = 0) -> Iterato
         cure = "remove it: Label Studio cannot export a project that holds one"
         yield Fault(place, line, f"{where} holds a lone surrogate", cure, "lone-surrogate")
     for zone in document.zones:
+        if zone.zone not in ZONES:
+            what = f"{where}: zone {zone.start}–{zone.end} is called {zone.zone!r}"
+            yield Fault(place, line, what, f"use one of {', '.join(ZONES)}", "unknown-zone")
         if not 0 <= zone.start < zone.end <= len(document.text):
             what = f"{where}: zone {zone.zone} {zone.start}–{zone.end} lies outside the text"
             yield Fault(place, line, what, "mend its offsets", "outside-text")
@@ -245,66 +266,105 @@ def _where(annotation: Annotation, span: Span) -> str:
     return f"{annotation.document}: {span.label} {span.start}–{span.end}"
 
 
-def _fault(path: Path, word: str, what: str, cure: str) -> Fault:
-    """A fault at the first line that holds the word."""
-    text = files.read_text(path)
-    found = text.find(word) if word else -1
-    return Fault(str(path), text.count("\n", 0, found) + 1 if found >= 0 else 0, what, cure)
+Place = tuple[str | int, ...]
+"""The keys and positions that lead to a value of the YAML file."""
+
+_RESERVED: Mapping[str, tuple[str, ...]] = {
+    "layer": (
+        *("id", "event", "source", "genre", "published", "text", "zones", "relations"),
+        *("tokens", "token_offsets", "canary", "data", "default"),
+    ),
+    "attribute": ("id", "start", "end", "label", "text"),
+}
+"""What a dataset calls its own columns, folder and configuration, and the fields of its spans."""
 
 
-def _schema_faults(path: Path, schema: Schema) -> Iterator[Fault]:
-    """What a well-typed schema can still get wrong."""
-    names = [label.name for label in schema.labels]
-    declared = set(names)
-    groups = {
-        "label": names,
-        "layer": [layer.name for layer in schema.layers],
-        "attribute": [attribute.name for attribute in schema.attributes],
-        "relation": [relation.name for relation in schema.relations],
-    }
-    for what, members in groups.items():
-        for name in sorted(set(members)):
-            if members.count(name) > 1:
-                yield _fault(path, name, f"{what} {name!r} is declared twice", "keep one")
-            if not _NAME.fullmatch(name):
-                yield _fault(path, name, f"{what} name {name!r}", "use letters, digits and _")
-    for label in schema.labels:
+def _schema_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
+    """What a well-typed schema can still get wrong: the place, the fault, the cure."""
+    yield from _name_faults("label", [(place, label.name) for place, label in _labels(schema)])
+    for kind, names in (
+        ("layer", [layer.name for layer in schema.layers]),
+        ("attribute", [attribute.name for attribute in schema.attributes]),
+        ("relation", [relation.name for relation in schema.relations]),
+    ):
+        yield from _name_faults(kind, [((f"{kind}s", n), name) for n, name in enumerate(names)])
+    yield from _label_faults(schema)
+    yield from _reference_faults(schema, sorted(label.name for label in schema.labels))
+    yield from _value_faults(schema)
+    yield from _hotkey_faults(schema)
+
+
+def _label_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
+    if not schema.layers:
+        yield ("layers",), "no labels", "declare at least one layer with one label"
+    for n, layer in enumerate(schema.layers):
+        if not layer.labels:
+            yield ("layers", n), f"layer {layer.name!r} has no labels", "declare one or drop it"
+    for place, label in _labels(schema):
         if not _COLOUR.fullmatch(label.colour):
-            yield _fault(
-                path, label.colour, f"{label.name}: colour {label.colour!r}", "use #RRGGBB"
-            )
-    yield from _reference_faults(path, schema, declared)
-    yield from _value_faults(path, schema)
-    if not names:
-        yield Fault(str(path), 1, "no labels", "declare at least one layer with one label")
+            yield (*place, "colour"), f"{label.name}: colour {label.colour!r}", "use #RRGGBB"
 
 
-def _reference_faults(path: Path, schema: Schema, declared: set[str]) -> Iterator[Fault]:
-    uses = [(f"attribute {a.name}", label) for a in schema.attributes for label in a.labels]
-    uses += [
-        (f"relation {r.name}", label) for r in schema.relations for label in (*r.head, *r.tail)
+def _labels(schema: Schema) -> list[tuple[Place, Label]]:
+    return [
+        (("layers", n, "labels", m), label)
+        for n, layer in enumerate(schema.layers)
+        for m, label in enumerate(layer.labels)
     ]
-    for user, label in uses:
-        if label not in declared:
-            cure = f"declare it in a layer or use one of {', '.join(sorted(declared))}"
-            yield _fault(path, label, f"{user}: unknown label {label!r}", cure)
 
 
-def _value_faults(path: Path, schema: Schema) -> Iterator[Fault]:
-    for attribute in schema.attributes:
-        for value in attribute.choices:
-            if not _VALUE.fullmatch(value) or attribute.choices.count(value) > 1:
+def _name_faults(kind: str, names: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str, str]]:
+    seen: set[str] = set()
+    for place, name in names:
+        if name in seen:
+            yield (*place, "name"), f"{kind} {name!r} is declared twice", "keep one"
+        elif not _NAME.fullmatch(name):
+            cure = "use 1–64 letters, digits and _, a letter first"
+            yield (*place, "name"), f"{kind} name {name!r}", cure
+        elif name in _RESERVED.get(kind, ()):
+            yield (*place, "name"), f"{kind} {name!r}: every dataset has that already", "rename it"
+        seen.add(name)
+
+
+def _reference_faults(schema: Schema, known: list[str]) -> Iterator[tuple[Place, str, str]]:
+    uses: list[tuple[Place, str, tuple[str, ...]]] = [
+        (("attributes", n, "labels"), f"attribute {a.name}", a.labels)
+        for n, a in enumerate(schema.attributes)
+    ]
+    for n, relation in enumerate(schema.relations):
+        uses.append((("relations", n, "head"), f"relation {relation.name}", relation.head))
+        uses.append((("relations", n, "tail"), f"relation {relation.name}", relation.tail))
+    for place, user, labels in uses:
+        for m, label in enumerate(labels):
+            if label not in known:
+                cure = f"declare it in a layer or use one of {', '.join(known)}"
+                yield (*place, m), f"{user}: unknown label {label!r}", cure
+
+
+def _value_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
+    for n, attribute in enumerate(schema.attributes):
+        seen: set[str] = set()
+        for m, value in enumerate(attribute.choices):
+            if not _VALUE.fullmatch(value) or value in seen:
                 what = f"attribute {attribute.name}: value {value!r}"
-                yield _fault(path, value, what, "use 1–64 plain characters, each value once")
+                cure = "use 1–64 plain characters, each value once"
+                yield ("attributes", n, "values", m, "value"), what, cure
+            seen.add(value)
         if attribute.flag and attribute.values:
             what = f"attribute {attribute.name}: a flag has no values"
-            yield _fault(path, attribute.name, what, "drop flag or values")
-    yield from _hotkey_faults(path, schema)
+            yield ("attributes", n, "flag"), what, "drop flag or values"
 
 
-def _hotkey_faults(path: Path, schema: Schema) -> Iterator[Fault]:
-    keys = [label.hotkey for label in schema.labels]
-    keys += [attribute.hotkey for attribute in schema.attributes]
-    keys += [choice.hotkey for attribute in schema.attributes for choice in attribute.values]
-    for key in sorted({key for key in keys if key and keys.count(key) > 1}):
-        yield _fault(path, f'hotkey: "{key}"', f"hotkey {key!r} is used twice", "choose another")
+def _hotkey_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
+    keys: list[tuple[Place, str]] = [(place, label.hotkey) for place, label in _labels(schema)]
+    for n, attribute in enumerate(schema.attributes):
+        keys.append((("attributes", n), attribute.hotkey))
+        keys += [
+            (("attributes", n, "values", m), choice.hotkey)
+            for m, choice in enumerate(attribute.values)
+        ]
+    seen: set[str] = set()
+    for place, key in keys:
+        if key and key in seen:
+            yield (*place, "hotkey"), f"hotkey {key!r} is used twice", "choose another"
+        seen.add(key)

@@ -7,6 +7,7 @@ counts, never stored or averaged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -87,18 +88,19 @@ def match(
     """Pairs of spans of the same label that cover the same text, one to one.
 
     `min_iou` is the least intersection over union, in code points: 1 asks for equal offsets, 0.5 is
-    the usual relaxed match. Best pairs are taken first, ties in order of position.
+    the usual relaxed match. Best pairs are taken first, ties in order of position, so that which
+    side is gold makes no difference.
     """
     if min_iou >= 1.0:
         found = {span.key: span for span in predicted}
         return [(span, found[span.key]) for span in _unique(gold) if span.key in found]
     pairs = [
-        (-iou, span.start, other.start, span, other)
+        (-iou, sorted((span.key, other.key)), span, other)
         for span in gold
         for other in predicted
         if span.label == other.label and (iou := _iou(span, other)) >= min_iou
     ]
-    pairs.sort(key=lambda pair: pair[:3])
+    pairs.sort(key=lambda pair: pair[:2])
     matched: list[tuple[Span, Span]] = []
     used_gold: set[int] = set()
     used_predicted: set[int] = set()
@@ -130,15 +132,30 @@ def score(
     and a prediction made with another tokenizer needs no repair. Predictions for further documents
     are left aside.
 
-    Raises `InvalidDataError` when a document has no prediction or spans of one layer overlap.
+    Raises `InvalidDataError` when a document has no prediction or two, or spans of one layer
+    overlap.
     """
-    readings = {annotation.document: annotation for annotation in predicted}
     gold = sorted(gold, key=lambda annotation: annotation.document)
+    predicted = list(predicted)
+    _check_single(gold, "gold")
+    _check_single(predicted, "predictions")
+    readings = {annotation.document: annotation for annotation in predicted}
     _check_complete(gold, readings)
     pairs = [(annotation, readings[annotation.document]) for annotation in gold]
     layers = {layer.name: _score_layer(pairs, layer) for layer in schema.layers}
     f1s = [layer.per_label[name].f1 for layer in layers.values() for name in layer.seen]
     return Score(layers, sum(f1s) / len(f1s) if f1s else 0.0, len(gold))
+
+
+def _check_single(annotations: Iterable[Annotation], side: str) -> None:
+    times = Counter(annotation.document for annotation in annotations)
+    faults = [
+        Fault(side, 0, f"{document} stands there {n} times", "keep one", "duplicate-id")
+        for document, n in times.items()
+        if n > 1
+    ]
+    if faults:
+        raise InvalidDataError(faults)
 
 
 def _check_complete(gold: Sequence[Annotation], readings: Mapping[str, Annotation]) -> None:

@@ -8,14 +8,28 @@ and `commands` (the commands themselves).
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 from toolkit.cli.commands import app
-from toolkit.errors import InvalidDataError, ToolkitError
+from toolkit.errors import DiskError, InvalidDataError, ToolkitError
 
 __all__ = ["app", "main", "run"]
+
+_DISK = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""A full, closed or broken disk can be met anywhere, also inside a library; it is no bug of ours."""
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -27,6 +41,12 @@ def run(args: Sequence[str] | None = None) -> int:
     except ToolkitError as error:
         _print_error(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        what = f"{error.filename or 'the disk'}: cannot be used ({error.strerror})"
+        _print_error(DiskError(f"{what}; free some space or choose another place"))
+        return DiskError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -35,6 +55,8 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """The `toolkit` command."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

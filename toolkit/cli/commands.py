@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from toolkit.cli.terminal import figure, result, say, table
 from toolkit.errors import QUARANTINED, UsageError
@@ -17,8 +18,20 @@ from toolkit.errors import QUARANTINED, UsageError
 if TYPE_CHECKING:
     from toolkit.studio import Studio
 
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order of the work. Typer puts groups of commands last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, `studio` before the commands that need it."""
+        names = [name for name in super().list_commands(ctx) if name != "studio"]
+        names.insert(names.index("push"), "studio")
+        return names
+
+
 app = typer.Typer(
-    help="Label schemas to Label Studio, annotations back, gold, a dataset, models, scores.",
+    cls=_InOrder,
+    help="Annotate who promised what to whom, how much and by when; train and score models on it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
@@ -28,12 +41,19 @@ studio_app = typer.Typer(help="Run a Label Studio on this machine alone.", no_ar
 DEFAULT_CORPUS = Path("annotations/communique")
 DEFAULT_DATASET = Path("build/dataset")
 
-CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.", show_default=True)]
+CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus.")]
 ProjectOption = Annotated[
-    str, typer.Option(help="Name of the project; one per annotator keeps readings blind.")
+    str,
+    typer.Option(
+        metavar="NAME", help="Name of the project; one per annotator keeps readings blind."
+    ),
 ]
 UrlOption = Annotated[
-    str, typer.Option(help="Label Studio's address; else LABEL_STUDIO_URL, else the local server.")
+    str,
+    typer.Option(
+        metavar="URL",
+        help="Label Studio's address; else LABEL_STUDIO_URL, else the local server.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRunOption = Annotated[
@@ -41,28 +61,39 @@ DryRunOption = Annotated[
 ]
 
 
-@app.callback()
-def _toolkit(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from toolkit import __version__
 
         print(__version__)
         raise typer.Exit
 
 
-@app.command(rich_help_panel=None)
+@app.callback()
+def _toolkit(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all it makes.")] = Path(
-        "build/demo"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for all it makes.")
+    ] = Path("build/demo"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave Label Studio running.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Do the whole job once on three events, in a real Label Studio, and write a page about it."""
+    """Do the whole job once, on three events, and write a page.
+
+    It uses a Label Studio of its own on this machine; nothing leaves the machine. The annotations of
+    two annotators are submitted, pulled, compared and adjudicated; the gold trains a small model.
+    """
     from toolkit.cli.demo import demo as run_demo
 
     told = run_demo(output, keep=keep)
@@ -71,7 +102,10 @@ def demo(
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
-    """See whether this machine and the server are fit for work."""
+    """See whether this machine and the server are fit for work.
+
+    What needs a look is marked so. Nothing is changed.
+    """
     from toolkit.cli.doctor import examine
 
     findings = examine()
@@ -84,10 +118,15 @@ def doctor(as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Schemas and corpora.")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH", help="Schema files and corpus folders; else all that are here."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check schemas and corpora; list every fault with file and line."""
+    """Check schemas and corpora; list every fault with its line."""
     from toolkit import corpus
     from toolkit.errors import Fault, InvalidDataError
     from toolkit.schema import Schema
@@ -116,10 +155,15 @@ def check(
 
 @studio_app.command("start")
 def studio_start(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the local Label Studio; a second start gives the same one."""
+    """Start the local Label Studio; again gives the same one.
+
+    The first start installs it into an environment of its own and makes its database.
+    """
     from toolkit import studio
 
     server = studio.start(port=port, say=say)
@@ -153,7 +197,9 @@ def studio_status(as_json: JsonOption = False) -> None:
 
 @studio_app.command("invite")
 def studio_invite(
-    pseudonym: Annotated[str, typer.Argument(help="Name that stands in records, such as a1.")],
+    pseudonym: Annotated[
+        str, typer.Argument(metavar="PSEUDONYM", help="Name that stands in records, such as a1.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Make an annotator's login on the local Label Studio."""
@@ -180,7 +226,11 @@ def push(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the schema and the documents to a Label Studio project; again changes nothing."""
+    """Send schema and documents to a Label Studio project.
+
+    Only what is missing or changed is sent, so a second push changes nothing. A document that Label
+    Studio could not hold is set aside and named.
+    """
     from toolkit import studio
     from toolkit.corpus import Corpus
 
@@ -210,13 +260,17 @@ def push(
 def pull(
     root: CorpusArgument = DEFAULT_CORPUS,
     project: Annotated[
-        str, typer.Option(help="One project only; else every project of the corpus.")
+        str,
+        typer.Option(metavar="NAME", help="One project only; else every project of the corpus."),
     ] = "",
     url: UrlOption = "",
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring finished annotations back, checked; set aside what cannot be accepted."""
+    """Bring finished annotations back from Label Studio, checked.
+
+    What cannot be accepted is set aside with its reasons in the corpus's quarantine.jsonl.
+    """
     from toolkit.cli.steps import pull_corpus
     from toolkit.corpus import Corpus
 
@@ -249,11 +303,17 @@ def agreement(root: CorpusArgument = DEFAULT_CORPUS, as_json: JsonOption = False
 def adjudicate(
     root: CorpusArgument = DEFAULT_CORPUS,
     decisions: Annotated[
-        Path | None, typer.Option(help="Else decisions.jsonl of the corpus.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="How disputes are settled; else decisions.jsonl of the corpus."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make gold of what annotators agree on and decisions settle; list the rest as disputed."""
+    """Make gold of what annotators agree on or decisions settle.
+
+    The rest is listed in the corpus's disputed.jsonl with every reading.
+    """
     from toolkit.cli.steps import adjudicate_corpus
     from toolkit.corpus import Corpus
 
@@ -272,14 +332,17 @@ def adjudicate(
 def build(
     root: CorpusArgument = DEFAULT_CORPUS,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the dataset.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the dataset.")
     ] = DEFAULT_DATASET,
     allow_disputed: Annotated[
         bool, typer.Option("--allow-disputed", help="Build although disputes are open.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the Hugging Face dataset of the gold; refuse a span that cuts a token."""
+    """Build the Hugging Face dataset of the gold.
+
+    A gold span that cuts a token is refused, and so is gold with open disputes.
+    """
     from toolkit.cli.steps import build_corpus
     from toolkit.corpus import Corpus
 
@@ -295,23 +358,39 @@ def build(
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Folder made by build.")] = DEFAULT_DATASET,
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder made by build.")
+    ] = DEFAULT_DATASET,
     system: Annotated[
-        str, typer.Option(help="A file in benchmarks/communique/systems, or a path.")
+        str,
+        typer.Option(
+            metavar="NAME", help="A file in benchmarks/communique/systems, or any .yaml file."
+        ),
     ] = "cnn",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights on CPU.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.")] = Path(
-        "build/model"
-    ),
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The same seed gives the same weights on CPU.")
+    ] = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the model.")
+    ] = Path("build/model"),
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override, such as training.max_steps=300.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, such as training.max_steps=300; repeatable.",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Train although the model is up to date.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one spaCy pipeline with a NER head per layer; keep the best step on validation."""
+    """Train a spaCy pipeline with one NER head per layer.
+
+    The step that is best on validation is kept. A model that was made of the same data, settings and
+    seed is up to date and stays.
+    """
     from toolkit import dataset as datasets
     from toolkit.cli.steps import load_system, train_system
 
@@ -325,13 +404,21 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder made by train.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder made by train.")],
     input_: Annotated[Path, typer.Argument(metavar="INPUT", help="JSON Lines with id and text.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON Lines to write.")],
-    processes: Annotated[int, typer.Option(min=1, help="Processes to spread the work over.")] = 1,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines to write.")
+    ],
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes to spread the work over.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Read documents with a model; further keys of the input are kept."""
+    """Let a model read documents.
+
+    One record comes out for each that goes in, in order, with its further keys. Zones in a record
+    are heeded: no token crosses the edge of one.
+    """
     from toolkit.cli.steps import predict_file
 
     told = predict_file(model, input_, output, processes=processes)
@@ -345,21 +432,30 @@ def predict(
 @app.command()
 def score(
     predicted: Annotated[
-        Path, typer.Argument(help="Predictions (JSON Lines) or a model's folder.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTED", help="Predictions (JSON Lines) or the folder of a model."
+        ),
     ],
     gold: Annotated[
-        Path, typer.Option(help="Gold (JSON Lines) or a dataset's folder.")
+        Path,
+        typer.Option(metavar="PATH", help="Gold (JSON Lines) or the folder of a dataset."),
     ] = DEFAULT_DATASET,
     documents: Annotated[
-        Path | None, typer.Option(help="The documents; else beside the gold.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Texts for a gold file; else documents.jsonl beside it."),
     ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="The schema; else the dataset's or commitments.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Schema for a gold file; else commitments."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Which split of a dataset.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of a dataset.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
-    """Score predictions with seqeval, strict IOB2, layer by layer and label by label."""
+    """Score predictions with seqeval, in strict IOB2.
+
+    Layer by layer and label by label; a span counts when both its edges and its label are right.
+    """
     from toolkit.cli.steps import score_files, score_text
 
     told, found = score_files(predicted, gold, documents, schema, split)

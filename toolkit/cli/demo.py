@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,26 +60,28 @@ class _Diary:
         say(f"✓ {title:<12} {seconds:6.1f} s  {step.outcome}")
 
 
-def demo(output: Path, *, keep: bool = False) -> Told:
+def demo(output: Path, *, keep: bool = False, max_steps: int = STEPS) -> Told:
     """Run the pipeline into `output` and write `index.html` there.
 
     A second run reuses the server, its tasks and annotations, and an up-to-date model. The server is
     left running if it ran before, or with `keep`.
     """
     from toolkit import studio
+    from toolkit.studio.server import tidy
 
     say(f"The whole job once, into {output}. Nothing leaves this machine.")
     diary = _Diary()
     was_running = studio.status().running
-    try:
-        told = _run(output, diary)
-    finally:
-        if not keep and not was_running:
-            studio.stop()
+    with tidy():
+        try:
+            told = _run(output, diary, max_steps)
+        finally:
+            if not keep and not was_running:
+                studio.stop()
     return _close(told, output, running=keep or was_running)
 
 
-def _run(output: Path, diary: _Diary) -> dict[str, Any]:
+def _run(output: Path, diary: _Diary, max_steps: int) -> dict[str, Any]:
     from toolkit.corpus import Corpus
 
     source = Corpus.load(files.resource("annotations/communique"))
@@ -96,7 +99,7 @@ def _run(output: Path, diary: _Diary) -> dict[str, Any]:
             ", ".join(f"{split} {count['documents']}" for split, count in counts.items())
         )
         outcome.append("no span cuts a token")
-    model, score, predicted = _learn(built, output, diary)
+    model, score, predicted = _learn(built, output, diary, max_steps)
     page = _page(output, corpus, built, diary, agreements, score, predicted, model)
     return {
         "page": str(page),
@@ -111,10 +114,18 @@ def _run(output: Path, diary: _Diary) -> dict[str, Any]:
 
 def _corpus(source: Corpus, root: Path, diary: _Diary) -> Corpus:
     with diary.step("Documents", f"toolkit check {root}") as outcome:
-        corpus = source.copy(root, name="demo", events=EVENTS)
+        corpus = source.copy(root, name=f"demo-{_fingerprint(source)}", events=EVENTS)
         outcome.append(f"{len(corpus.documents)} documents on {len(EVENTS)} events")
         outcome.append(f"schema {corpus.schema.name} {corpus.schema.version}")
     return corpus
+
+
+def _fingerprint(source: Corpus) -> str:
+    """What tells this demo's projects from those of an earlier release that may be on the server."""
+    digest = hashlib.sha256(source.schema.sha256.encode())
+    for path in (source.root / "documents.jsonl", *map(source.path_of, ANNOTATORS)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _label(source: Corpus, corpus: Corpus, diary: _Diary) -> int:
@@ -190,12 +201,14 @@ def _agree(corpus: Corpus, diary: _Diary) -> list[Agreement]:
     return agreements
 
 
-def _learn(built: Built, output: Path, diary: _Diary) -> tuple[Model, Score, list[Annotation]]:
+def _learn(
+    built: Built, output: Path, diary: _Diary, max_steps: int
+) -> tuple[Model, Score, list[Annotation]]:
     from toolkit import ner, scoring
 
     path, data = output / "model", output / "dataset"
-    system = steps.load_system("cnn", [f"training.max_steps={STEPS}"])
-    command = f"toolkit train {data} --system cnn --set training.max_steps={STEPS} -o {path}"
+    system = steps.load_system("cnn", [f"training.max_steps={max_steps}"])
+    command = f"toolkit train {data} --system cnn --set training.max_steps={max_steps} -o {path}"
     with diary.step("Train", command) as outcome:
         told = steps.train_system(built, system, path)
         outcome.append("trained" if told["trained"] else "up to date")

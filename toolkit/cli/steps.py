@@ -12,7 +12,7 @@ from toolkit import files
 from toolkit.cli.terminal import figure, progress, table
 from toolkit.errors import Fault, InvalidDataError, UsageError
 from toolkit.schema import Schema
-from toolkit.spans import GOLD, Annotation, Document
+from toolkit.spans import GOLD, Annotation, Document, Zone
 
 if TYPE_CHECKING:
     from toolkit.adjudication import Agreement
@@ -188,7 +188,7 @@ def build_corpus(corpus: Corpus, output: Path, *, allow_disputed: bool = False) 
     disputed = corpus.root / "disputed.jsonl"
     open_items = sum(1 for _ in files.iter_jsonl(disputed)) if disputed.is_file() else 0
     if open_items and not allow_disputed:
-        what = f"{open_items} items are disputed, so the gold has gaps"
+        what = f"still disputed: {open_items}, so the gold has gaps"
         cure = "settle them in decisions.jsonl and adjudicate again, or build --allow-disputed"
         raise InvalidDataError([Fault(str(disputed), 0, what, cure, "disputed")])
     readings = {name: corpus.annotations(name) for name in corpus.annotators}
@@ -207,9 +207,8 @@ def load_system(name: str, overrides: Sequence[str] = ()) -> System:
     """The system of this name or path, with `key=value` overrides."""
     from toolkit.ner import System
 
-    path = Path(name)
+    path, folder = Path(name), Path("benchmarks/communique/systems")
     if path.suffix != ".yaml":
-        folder = Path("benchmarks/communique/systems")
         here = folder / f"{name}.yaml"
         path = here if here.is_file() else files.resource(str(here))
     if not path.is_file():
@@ -221,8 +220,9 @@ def load_system(name: str, overrides: Sequence[str] = ()) -> System:
     changed = dict(system.overrides)
     for override in overrides:
         key, equals, value = override.partition("=")
-        if not equals:
-            raise UsageError(f"--set {override}: no value; write it as training.max_steps=300")
+        if not (equals and key):
+            what = "no key" if equals else "no value"
+            raise UsageError(f"--set {override}: {what}; write it as training.max_steps=300")
         try:
             changed[key] = json.loads(value)
         except ValueError:
@@ -275,9 +275,11 @@ def predict_file(model: Path, source: Path, output: Path, *, processes: int = 1)
     """Predict a JSON Lines file into another, record by record, further keys kept."""
     from toolkit import ner
 
-    loaded = ner.load(model)
+    if not source.exists():
+        raise UsageError(f"{source}: no such file; check the path")
     if source.resolve() == output.resolve():
         raise UsageError(f"{output}: is the input; choose another file")
+    loaded = ner.load(model)
     counts = {"documents": 0, "spans": 0}
 
     def records() -> Iterator[dict[str, Any]]:
@@ -289,8 +291,9 @@ def predict_file(model: Path, source: Path, output: Path, *, processes: int = 1)
             counts["documents"] += 1
             counts["spans"] += len(annotation.spans)
             advance(counts["documents"], 0)
-            record = files.record(annotation)
-            yield record | {key: value for key, value in extra.items() if key not in record}
+            # A record leaves empty fields out; readers of predictions expect spans, be there none.
+            first = {"document": annotation.document, "annotator": annotation.annotator}
+            yield first | {"spans": []} | files.record(annotation) | extra
 
     with progress(f"predicting with {loaded.name}") as advance:
         files.write_jsonl(output, records())
@@ -301,17 +304,37 @@ def _inputs(source: Path) -> tuple[Iterator[Any], Iterator[Any]]:
     """The documents of a file and their further keys, twice, for one reader each."""
     from itertools import tee
 
+    # What a record says of spans, as gold does, is not the model's word and must not pass for it.
+    dropped = {"id", "text", *(f.name for f in dataclasses.fields(Annotation))}
+
     def read() -> Iterator[tuple[Document, dict[str, Any]]]:
+        seen: set[str] = set()
         for line, record in enumerate(files.iter_jsonl(source), start=1):
-            extra = dict(record)
-            identifier, text = extra.pop("id", None), extra.pop("text", None)
-            if not isinstance(identifier, str) or not isinstance(text, str):
-                what, cure = "no id or no text", 'write {"id": "…", "text": "…"}'
-                raise InvalidDataError([Fault(str(source), line, what, cure, "invalid-record")])
-            yield Document(identifier, text), extra
+            document = _input_document(record, source, line)
+            if document.id in seen:
+                what, cure = f"a second document {document.id!r}", "give each its own id"
+                raise InvalidDataError([Fault(str(source), line, what, cure, "duplicate-id")])
+            seen.add(document.id)
+            yield document, {key: value for key, value in record.items() if key not in dropped}
 
     first, second = tee(read())
     return first, second
+
+
+def _input_document(record: Mapping[str, Any], source: Path, line: int) -> Document:
+    identifier, text = record.get("id"), record.get("text")
+    if not isinstance(identifier, str) or not isinstance(text, str):
+        what, cure = "no id or no text", 'write {"id": "…", "text": "…"}'
+        raise InvalidDataError([Fault(str(source), line, what, cure, "invalid-record")])
+    return Document(identifier, text, zones=_zones(record.get("zones")))
+
+
+def _zones(value: Any) -> tuple[Zone, ...]:
+    """The zones of a corpus's document; under the same key other programs may keep other things."""
+    try:
+        return tuple(Zone(int(z["start"]), int(z["end"]), str(z["zone"])) for z in value)
+    except (TypeError, KeyError, ValueError):
+        return ()
 
 
 def score_files(
@@ -321,6 +344,9 @@ def score_files(
     from toolkit import scoring
     from toolkit.corpus import read_predictions
 
+    if not gold.exists():
+        what = f"{gold}: no gold file and no dataset here"
+        raise UsageError(f"{what}; name one with --gold, or make one: toolkit build")
     read_gold, texts, found_schema = _gold(gold, documents, schema, split)
     if predicted.is_dir():
         from toolkit import ner

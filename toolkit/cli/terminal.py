@@ -14,9 +14,10 @@ __all__ = ["figure", "printable", "progress", "result", "say", "table"]
 def result(value: Mapping[str, Any], *, as_json: bool, text: str = "") -> None:
     """Print the command's result: exactly one JSON object, or the text people read."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        # All ASCII: it cannot drive a terminal, and every encoding can carry it.
+        print(json.dumps(value, allow_nan=False))
     elif text:
-        print(text)
+        print(printable(text))
 
 
 def say(message: str) -> None:
@@ -26,13 +27,12 @@ def say(message: str) -> None:
 
 def printable(text: str) -> str:
     """The text with control and direction characters shown as escapes: data must not drive a terminal."""
-    return "".join(
-        c if c == "\n" or (c.isprintable() and c not in _DIRECTION) else f"\\u{ord(c):04x}"
-        for c in text
-    )
+    return "".join(c if c == "\n" or c.isprintable() else _escape(c) for c in text)
 
 
-_DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def figure(value: float | None) -> str:
@@ -56,7 +56,10 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while something takes long; nothing when stderr is not a terminal."""
+    """A bar on stderr while something takes long; nothing when stderr is not a terminal.
+
+    A total of 0 means that it is not known.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -73,6 +76,6 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         task = bar.add_task(what, total=None)
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total or None)
 
         yield advance

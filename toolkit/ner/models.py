@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, tee
@@ -62,12 +62,15 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training run gave: its best step, and that step's F1 on validation by layer, 0 to 1."""
+    """What a training run gave: its best step, and that step's F1 on validation by layer, 0 to 1.
+
+    There is none for a layer of which neither side has a span.
+    """
 
     path: Path
     steps: int
     best_step: int
-    validation: dict[str, float]
+    validation: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,21 @@ def load(path: Path) -> Model:
         raise UsageError(f"{path}: no model here (no config.cfg); name a folder made by train")
     import spacy
 
-    nlp = spacy.load(path)
+    try:
+        nlp = spacy.load(path)
+    except (OSError, ValueError, KeyError) as error:
+        what = f"{path}: the model cannot be loaded ({_first_line(error)})"
+        raise UsageError(f"{what}; train it again") from error
     facts = dict(nlp.meta.get("toolkit", {}))
     layers = tuple(
         nlp.get_pipe_config(name)["layer"]
         for name in nlp.pipe_names
         if nlp.get_pipe_meta(name).factory == "layer_ner"
     )
+    if not layers:
+        raise UsageError(
+            f"{path}: a pipeline without a layer_ner head; name a folder made by train"
+        )
     return Model(str(facts.get("system", path.name)), nlp, layers, facts)
 
 
@@ -135,23 +146,36 @@ def train(
     """
     if not training or not validation:
         raise UsageError("training needs documents for train and for validation; see splits.yaml")
-    output.parent.mkdir(parents=True, exist_ok=True)
     if output.exists() and not (output / "config.cfg").is_file():
         raise UsageError(f"{output}: exists and is no model; choose another folder")
     facts = {**(facts or {}), "system": system.name, "seed": seed, "tokenizer": TOKENIZER}
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        trained = _run(training, validation, schema, system, Path(folder), seed, facts, progress)
-        _exchange(trained.path, output)
-    return Trained(output, trained.steps, trained.best_step, trained.validation)
+    with _disk_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as name:
+            trained = _run(training, validation, schema, system, Path(name), seed, facts, progress)
+            _exchange(trained.path, output, aside=Path(name) / "old")
+    return replace(trained, path=output)
 
 
-def _exchange(new: Path, output: Path) -> None:
+def _exchange(new: Path, output: Path, *, aside: Path) -> None:
+    """Put the new folder in place of the old one, which comes back if that fails."""
+    if output.exists():
+        output.rename(aside)
     try:
-        if output.exists():
-            shutil.rmtree(output)
         new.rename(output)
+    except OSError:
+        if aside.exists():
+            aside.rename(output)
+        raise
+
+
+@contextmanager
+def _disk_errors(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise DiskError(f"{output}: cannot be replaced ({error.strerror}); free it") from error
+        what = f"{output}: cannot be written ({error.strerror or _first_line(error)})"
+        raise DiskError(f"{what}; free some space or choose another folder") from error
 
 
 def _run(
@@ -164,7 +188,6 @@ def _run(
     facts: dict[str, Any],
     progress: Progress | None,
 ) -> Trained:
-    from spacy.training.initialize import init_nlp
     from spacy.training.loop import train as train_loop
 
     for name, readings in (("train", training), ("dev", validation)):
@@ -174,20 +197,52 @@ def _run(
     log = _Log(config["training"]["max_steps"], progress)
     token = _LOG.set(log)
     try:
-        nlp = init_nlp(config)
+        nlp = _begin(config, system)
         nlp.meta["toolkit"] = facts
         train_loop(nlp, folder, stdout=io.StringIO(), stderr=io.StringIO())
     finally:
         _LOG.reset(token)
     best = folder / "model-best"
-    f1 = {layer.name: float(log.scores[f"spans_{layer.name}_f"] or 0) for layer in schema.layers}
+    f1 = {layer.name: log.scores.get(f"spans_{layer.name}_f") for layer in schema.layers}
     found = {"steps": log.steps, "best_step": log.best_step, "validation": f1}
     _settle_meta(best, facts | found)
     return Trained(best, log.steps, log.best_step, f1)
 
 
+def _begin(config: Any, system: System) -> Language:
+    """The untrained pipeline. The settings are all that spaCy can refuse here: the data are checked."""
+    from spacy.training.initialize import init_nlp
+
+    try:
+        nlp: Language = init_nlp(config)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        what = f"system {system.name}: spaCy refuses its settings ({_first_line(error)})"
+        raise UsageError(f"{what}; mend its overrides or --set") from error
+    for place in system.overrides:
+        if not _has(nlp.config, place):
+            raise UsageError(f"{place}: spaCy knows no such setting; mend its spelling")
+    return nlp
+
+
+def _has(config: Any, place: str) -> bool:
+    """Whether the filled-in configuration has the setting: spaCy drops those it does not know."""
+    for key in place.split("."):
+        if not isinstance(config, Mapping) or key not in config:
+            return False
+        config = config[key]
+    return True
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error of spaCy's says, in one line: the first fault of a list, or the first sentence."""
+    for fault in getattr(error, "errors", None) or ():
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+    return line.partition(". ")[0]
+
+
 def _settle_meta(path: Path, facts: dict[str, Any]) -> None:
-    meta = json.loads((path / "meta.json").read_text())
+    meta = files.read_json(path / "meta.json")
     meta["toolkit"] = facts
     files.write_text(path / "meta.json", json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
 
@@ -212,18 +267,28 @@ def _config(schema: Schema, system: System, folder: Path, seed: int) -> Any:
     config["system"]["seed"] = seed
     for place, value in system.overrides.items():
         _override(config, place, value)
+    _evaluate_once(config["training"])
     return config.interpolate()
+
+
+def _evaluate_once(training: dict[str, Any]) -> None:
+    """Let a run that is shorter than the time between evaluations be evaluated at its end.
+
+    Otherwise its best step were step 0, and the model kept an untrained one.
+    """
+    steps, every = training["max_steps"], training["eval_frequency"]
+    if isinstance(steps, int) and isinstance(every, int) and 0 < steps < every:
+        training["eval_frequency"] = steps
 
 
 def _override(config: Any, place: str, value: Any) -> None:
     *sections, key = place.split(".")
     part = config
     for section in sections:
-        if section not in part:
-            raise UsageError(
-                f"{place}: no such section in the training configuration; see two_layer.cfg"
-            )
-        part = part[section]
+        part = part.get(section)
+        if not isinstance(part, dict):
+            what = f"{place}: no section {section!r} in the training configuration"
+            raise UsageError(f"{what}; mend its spelling")
     part[key] = value
 
 
@@ -295,7 +360,8 @@ class _Log:
             return
         self.steps = info["step"]
         score = info["score"]
-        if score is not None and score > self.best:
+        # spaCy keeps the last of several equal best steps.
+        if score is not None and score >= self.best:
             self.best, self.best_step = score, info["step"]
             self.scores = dict(info["other_scores"])
         if self.progress is not None:

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from toolkit.errors import UsageError
 from toolkit.spans import Document, Token
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ def make_tokenizer() -> Callable[[Language], Tokenizer]:
 def _tokenizer(language: str) -> Tokenizer:
     import spacy
 
-    return make_tokenizer()(spacy.blank(language))
+    try:
+        nlp = spacy.blank(language)
+    except ImportError as error:
+        what = f"language {language!r}: spaCy cannot read it"
+        raise UsageError(f"{what}; use a code it knows, such as en, de or xx") from error
+    return make_tokenizer()(nlp)
 
 
 def tokenize(document: Document, language: str = "en") -> tuple[Token, ...]:

@@ -1,8 +1,8 @@
 """Label Studio: a schema as a labelling page, documents pushed, annotations pulled, a local server.
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
-`results` (our values to Label Studio's and back), `client` (the wire), `server` (a local one),
-`people` (its users), `sync` (push and pull).
+`results` (our values to Label Studio's and back), `lock` (one at a time), `client` (the wire),
+`server` (a local one), `people` (its users), `sync` (push and pull).
 """
 
 from toolkit.studio.client import Studio, connect

@@ -2,7 +2,8 @@
 
 One `Labels` control over one `Text`, so that spans of different layers may nest; attributes as
 controls of the selected region, in a bar that stays in sight; relations; hotkeys. The schema's name,
-version and fingerprint stand in a comment; Label Studio keeps the config byte for byte.
+version and fingerprint stand in a comment. Label Studio keeps the config byte for byte, but for blanks
+and line ends around it, so there are none.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def page(schema: Schema) -> str:
     area = ET.SubElement(view, "View", className="toolkit-text")
     ET.SubElement(area, "Text", name=TEXT, value=f"${TEXT}", granularity="word")
     ET.indent(view)
-    return ET.tostring(view, encoding="unicode") + "\n"
+    return ET.tostring(view, encoding="unicode")
 
 
 def instructions(schema: Schema) -> str:

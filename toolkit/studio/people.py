@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from toolkit import files
-from toolkit.errors import NotAllowedError, UnusableAnswerError
-from toolkit.studio.client import connect
+from toolkit.errors import NotAllowedError, UnusableAnswerError, UsageError
+from toolkit.spans import GOLD
+from toolkit.studio.client import connect, our_errors
+from toolkit.studio.lock import alone
 from toolkit.studio.server import Server
 
 __all__ = ["Person", "invite", "pseudonyms"]
@@ -32,6 +35,15 @@ class Person:
     api_key: str
 
 
+def pseudonyms(emails: Iterable[str]) -> Mapping[str, str]:
+    """The pseudonym of each address: as it was given by `invite`, else a keyed hash."""
+    known, wanted = _people(), set(emails)
+    given = {email: known[email.lower()]["pseudonym"] for email in wanted if email.lower() in known}
+    strangers = wanted - given.keys()
+    key = _key() if strangers else b""
+    return given | {email: _hashed(key, email) for email in strangers}
+
+
 def _people_path() -> Path:
     return files.home() / "annotators.json"
 
@@ -42,28 +54,32 @@ def _people() -> dict[str, dict[str, str]]:
     return dict(files.read_json(path)) if path.is_file() else {}
 
 
-def pseudonyms(emails: Iterable[str]) -> Mapping[str, str]:
-    """The pseudonym of each address: as it was given by `invite`, else a keyed hash."""
-    known = _people()
-    return {
-        email: known[email]["pseudonym"] if email in known else _hashed(email) for email in emails
-    }
-
-
-def _hashed(email: str) -> str:
+def _key() -> bytes:
+    """The secret of this machine's pseudonyms, made on first use."""
     path = files.home() / "pseudonym.key"
-    if not path.is_file():
-        files.write_text(path, secrets.token_hex(32), private=True)
-    key = bytes.fromhex(path.read_text())
+    with alone(files.home() / "people.lock", str(path), patience=60):
+        if not path.is_file():
+            files.write_text(path, secrets.token_hex(32), private=True)
+    return bytes.fromhex(path.read_text())
+
+
+def _hashed(key: bytes, email: str) -> str:
     return "u" + hmac.new(key, email.lower().encode(), hashlib.sha256).hexdigest()[:8]
 
 
 def invite(server: Server, pseudonym: str) -> Person:
     """A user of the local server for this pseudonym, made once, with a token of their own.
 
-    Label Studio's user endpoint ignores the password it is given, so this signs up by an invitation
-    link, as a person would.
+    The pseudonym becomes a file's name. Raises `UsageError` when it cannot.
     """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", pseudonym) or pseudonym == GOLD:
+        cure = "use small letters, digits, - and _, and not the word gold"
+        raise UsageError(f"pseudonym {pseudonym!r}: {cure}")
+    with alone(files.home() / "people.lock", f"invite {pseudonym}", patience=60):
+        return _invited(server, pseudonym)
+
+
+def _invited(server: Server, pseudonym: str) -> Person:
     email = f"{pseudonym}@example.com"
     known = _people()
     if email in known:
@@ -82,11 +98,16 @@ def invite(server: Server, pseudonym: str) -> Person:
 
 
 def _sign_up(server: Server, email: str, password: str) -> str:
-    """The personal token of a new user."""
+    """The personal token of a new user.
+
+    Label Studio's user endpoint ignores the password it is given, so this signs up by an invitation
+    link, as a person would.
+    """
     import httpx
 
     admin = {"Authorization": f"Token {server.api_key}"}
-    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
+    client = httpx.Client(base_url=server.url, timeout=60, trust_env=False)
+    with our_errors(server.url), client as browser:
         link = browser.get("/api/invite", headers=admin).raise_for_status().json()["invite_url"]
         browser.get("/user/login/")
         form = {
@@ -97,7 +118,7 @@ def _sign_up(server: Server, email: str, password: str) -> str:
         answer = browser.post(link, data=form, headers={"Referer": server.url})
         if answer.status_code != 302:
             what = f"{server.url}: the user {email} could not sign up ({answer.status_code})"
-            raise UnusableAnswerError(f"{what}; see the server's log")
+            raise UnusableAnswerError(f"{what}; if it exists already, choose another pseudonym")
         headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Referer": server.url}
         token = browser.post("/api/token/", headers=headers).raise_for_status().json()
-    return str(token["token"])
+        return str(token["token"])

@@ -7,11 +7,12 @@ drawn across lines holds a literal backslash and n instead of the line end.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import Fault
 from toolkit.schema import Attribute, Schema
-from toolkit.spans import Annotation, Document, Relation, Span, Value
+from toolkit.spans import Annotation, Document, Key, Relation, Span, Value
 from toolkit.studio.page import LABELS, TEXT
 
 __all__ = ["from_result", "to_result"]
@@ -67,68 +68,88 @@ def from_result(
     The same span made twice with the same label counts once: the first keeps its id, and attributes
     and relations of the other go to it.
     """
-    faults: list[Fault] = []
-    regions: dict[str, Span] = {}
-    same: dict[str, str] = {}
+    reading = _Reading(schema, document, place)
     for item in result:
         if item.get("type") == "labels":
-            _add_region(item, regions, same, faults, place)
-    attributes: dict[str, dict[str, Value]] = {identifier: {} for identifier in regions}
-    known = {attribute.name: attribute for attribute in schema.attributes}
+            reading.add_region(item)
     for item in result:
         if item.get("type") not in {"labels", "relation"}:
-            found = _attribute(item, known)
-            identifier = same.get(str(item.get("id")), "")
-            if found is None or not identifier:
-                what = f"{document.id}: an answer of the control {item.get('from_name')!r}"
-                cure = "the schema has no such attribute, or its region is gone"
-                faults.append(Fault(place, 0, what, cure, "unknown-control"))
-            else:
-                attributes[identifier].setdefault(*found)
+            reading.add_answer(item)
     spans = tuple(
-        Span(span.start, span.end, span.label, identifier, attributes=attributes[identifier])
-        for identifier, span in regions.items()
+        Span(span.start, span.end, span.label, identifier, attributes=reading.answers[identifier])
+        for identifier, span in reading.regions.items()
     )
-    relations = tuple(dict.fromkeys(_relations(result, same)))
+    relations = tuple(dict.fromkeys(_relations(result, reading.same)))
     annotation = Annotation(document.id, spans=spans, relations=relations)
-    faults += schema.faults(annotation, document, place=place)
-    return annotation, faults
+    return annotation, reading.faults + list(schema.faults(annotation, document, place=place))
 
 
-def _add_region(
-    item: Mapping[str, Any],
-    regions: dict[str, Span],
-    same: dict[str, str],
-    faults: list[Fault],
-    place: str,
-) -> None:
-    value = item.get("value") or {}
-    start, end, labels = value.get("start"), value.get("end"), value.get("labels") or []
-    identifier = str(item.get("id"))
-    if not isinstance(start, int) or not isinstance(end, int) or len(labels) != 1:
-        what = f"region {identifier} has start {start!r}, end {end!r} and labels {labels!r}"
-        cure = "give it whole-number offsets and one label"
-        faults.append(Fault(place, 0, what, cure, "invalid-region"))
-        return
-    span = Span(start, end, str(labels[0]), identifier)
-    twin = next((known for known, other in regions.items() if other.key == span.key), identifier)
-    same[identifier] = twin
-    regions.setdefault(twin, span)
+@dataclass
+class _Reading:
+    """What has been read of a result: regions by id, their answers, and which id stands for which."""
+
+    schema: Schema
+    document: Document
+    place: str
+    regions: dict[str, Span] = field(default_factory=dict)
+    answers: dict[str, dict[str, Value]] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
+    known: dict[Key, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def refuse(self, rule: str, what: str, cure: str) -> None:
+        """Note what cannot be accepted."""
+        self.faults.append(Fault(self.place, 0, f"{self.document.id}: {what}", cure, rule))
+
+    def add_region(self, item: Mapping[str, Any]) -> None:
+        """A region, unless it is malformed; one that is there already gives its id to the first."""
+        value, identifier = _value(item), str(item.get("id"))
+        start, end, labels = value.get("start"), value.get("end"), value.get("labels") or []
+        if item.get("from_name") != LABELS:
+            self._refuse_control(item)
+        elif type(start) is not int or type(end) is not int or len(labels) != 1:
+            what = f"region {identifier} has start {start!r}, end {end!r} and labels {labels!r}"
+            self.refuse("invalid-region", what, "give it whole-number offsets and one label")
+        elif identifier in self.same:
+            what = f"two regions have the id {identifier!r}"
+            self.refuse("duplicate-id", what, "delete one and draw it again")
+        else:
+            span = Span(start, end, str(labels[0]), identifier)
+            first = self.same[identifier] = self.known.setdefault(span.key, identifier)
+            self.regions.setdefault(first, span)
+            self.answers.setdefault(first, {})
+
+    def add_answer(self, item: Mapping[str, Any]) -> None:
+        """An attribute's value, unless the field was emptied again."""
+        attributes = {attribute.name: attribute for attribute in self.schema.attributes}
+        attribute = attributes.get(str(item.get("from_name")))
+        region = self.same.get(str(item.get("id")))
+        if attribute is None or region is None:
+            self._refuse_control(item)
+            return
+        free = not attribute.flag and not attribute.values
+        given = _value(item).get("text" if free else "choices")
+        answers = [given] if isinstance(given, str) else given or []
+        if not isinstance(answers, list) or len(answers) > 1:
+            what = f"region {region} has {attribute.name}={given!r}"
+            self.refuse("several-values", what, "choose one")
+        elif answers and answers != [""]:
+            value = _attribute_value(attribute, str(answers[0]))
+            self.answers[region].setdefault(attribute.name, value)
+
+    def _refuse_control(self, item: Mapping[str, Any]) -> None:
+        what = f"an answer of the control {item.get('from_name')!r}"
+        cure = "the schema has no such control, or its region is gone"
+        self.refuse("unknown-control", what, cure)
 
 
-def _attribute(item: Mapping[str, Any], known: Mapping[str, Attribute]) -> tuple[str, Value] | None:
-    attribute = known.get(str(item.get("from_name")))
-    value = item.get("value") or {}
-    if attribute is None:
-        return None
-    if attribute.flag:
-        return attribute.name, True
-    given = value.get("choices") if attribute.values else value.get("text")
-    if isinstance(given, str):
-        given = [given]
-    if not given or len(given) != 1:
-        return None
-    return attribute.name, str(given[0])
+def _value(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = item.get("value")
+    return value if isinstance(value, Mapping) else {}
+
+
+def _attribute_value(attribute: Attribute, answer: str) -> Value:
+    return True if attribute.flag and answer == attribute.name else answer
 
 
 def _relations(result: Sequence[Mapping[str, Any]], same: Mapping[str, str]) -> Iterator[Relation]:

@@ -3,7 +3,8 @@
 It runs from its own environment, made on first use from a hashed lock, listens on the loopback
 address, and starts with a scrubbed environment: Label Studio also reads bare names such as `HOST`,
 `PASSWORD` and `DEBUG` from the shell. Sign-up is closed, nothing is sent home, credentials are random
-and lie in a private folder. A process is ours only if pid and start time both match.
+and lie in a private folder. A process is ours only if pid and start time both match, and a port only
+if our process listens on it.
 """
 
 from __future__ import annotations
@@ -16,22 +17,29 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from toolkit import files
-from toolkit.errors import LockedError, UnusableAnswerError, UsageError
+from toolkit.errors import DiskError, UnusableAnswerError, UsageError
+from toolkit.studio.lock import alone
 
-__all__ = ["VERSION", "Server", "environment", "start", "status", "stop"]
+__all__ = ["VERSION", "Server", "environment", "start", "status", "stop", "tidy"]
 
 VERSION = "1.23.2"
 """The Label Studio release that is locked, started and tested."""
 
 PATIENCE = 240
 """Seconds to wait for the first answer. The very first start migrates an empty database."""
+
+_LOCK = Path(__file__).parent.parent / "data" / "label-studio.lock"
+_BUILD = Path(__file__).parent.parent / "data" / "build.lock"
+"""What packages without a wheel are built with."""
 
 Say = Callable[[str], None]
 
@@ -48,20 +56,26 @@ class Server:
     api_key: str = ""
 
     @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def running(self) -> bool:
         """Whether the process we started is alive; another with the same number does not count."""
-        return self.pid > 0 and _born(self.pid) == self.born
+        return self.pid > 0 and self.born != "" and _born(self.pid) == self.born
 
     @property
     def healthy(self) -> bool:
         """Whether it answers."""
-        import httpx
-
+        wire = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            answer = httpx.get(f"{self.url}/health/", timeout=5, trust_env=False)
-        except httpx.HTTPError:
+            wire.request("GET", "/health/")
+            return wire.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
-        return answer.status_code == 200
+        finally:
+            wire.close()
 
 
 def _folder() -> Path:
@@ -81,17 +95,34 @@ def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
     Raises `UsageError` when the port asked for is taken, `UnusableAnswerError` with the end of its
     log when it dies or never answers.
     """
-    folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    with _lock(folder / "lock"):
+    folder = _private(_folder())
+    with alone(folder / "lock", "toolkit studio start", patience=PATIENCE), tidy():
         server = status()
-        if server.running and server.healthy:
+        if server.running and _answers(server):
             return server
         if server.running:
             _end(server)
-        command = environment(say)
-        return _launch(command, server, port or _free_port(), asked=port, say=say)
+        if not 0 <= port <= 65535:
+            raise UsageError(f"port {port}: ports go from 1 to 65535; choose another with --port")
+        if port and not _is_free(port):
+            cure = f"choose another with --port, or leave --port {port} out"
+            raise UsageError(f"port {port} on 127.0.0.1 is taken; {cure}")
+        return _launch(environment(say), server, port or _free_port(), say)
+
+
+def _private(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        what = f"{folder}: cannot be written ({error.strerror})"
+        raise DiskError(f"{what}; choose another folder with TOOLKIT_HOME") from error
+    return folder
+
+
+def _answers(server: Server) -> bool:
+    """Whether it answers within a minute: one that is busy is not dead."""
+    return any(server.healthy for _ in range(12))
 
 
 def stop() -> bool:
@@ -113,42 +144,42 @@ def environment(say: Say = lambda _: None) -> Path:
     given = os.environ.get("TOOLKIT_STUDIO_COMMAND")
     if given:
         return Path(given)
-    lock = files.resource("label-studio.lock")
-    lock = lock if lock.is_file() else Path(__file__).parent.parent / "data" / "label-studio.lock"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    place = _folder() / f"label-studio-{VERSION}-py{version}-{digest}"
+    place = _private(_folder()) / f"label-studio-{VERSION}-py{version}-{digest}"
     command = place / "bin" / "label-studio"
     if not command.exists():
         say(f"installing Label Studio {VERSION} into its own environment (once)")
         building = place.with_name(f"{place.name}.building")
         shutil.rmtree(building, ignore_errors=True)
-        _install(lock, building)
+        _install(building)
         building.rename(place)
         _mend_shebangs(place, building)
     return command
 
 
-def _install(lock: Path, place: Path) -> None:
-    log = place.with_suffix(".log")
+def _install(place: Path) -> None:
     python = str(place / "bin" / "python")
-    steps = [[sys.executable, "-m", "venv", "--without-pip", str(place)]]
     uv = _uv()
     if uv:
-        steps.append(
-            [uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", str(lock)]
-        )
+        made = [[sys.executable, "-m", "venv", "--without-pip", str(place)]]
+        hashed = ["--require-hashes", "--require-build-hashes", "--build-constraints", str(_BUILD)]
+        made += [[uv, "pip", "install", "-q", "--python", python, *hashed, "-r", str(_LOCK)]]
     else:
-        steps[0].remove("--without-pip")
-        steps.append([python, "-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock)])
+        pip = [python, "-m", "pip", "install", "-q", "--require-hashes"]
+        made = [[sys.executable, "-m", "venv", str(place)], [*pip, "-r", str(_BUILD)]]
+        made += [[*pip, "--no-build-isolation", "-r", str(_LOCK)]]
+    log = place.with_suffix(".log")
     with log.open("wb") as output:
-        for step in steps:
+        for step in made:
             if subprocess.run(step, stdout=output, stderr=output, check=False).returncode:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-                what = f"Label Studio could not be installed:\n{tail}\n"
-                raise UnusableAnswerError(
-                    f"{what}check the package index and the disk, then try again"
-                )
+                what = f"Label Studio could not be installed:\n{_tail(log, 8)}"
+                cure = "check the package index and the disk, then try again"
+                raise UnusableAnswerError(f"{what}\n{cure}")
+
+
+def _tail(log: Path, lines: int) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _uv() -> str | None:
@@ -169,58 +200,86 @@ def _mend_shebangs(place: Path, building: Path) -> None:
                 script.write_bytes(content.replace(str(building).encode(), str(place).encode()))
 
 
-def _launch(command: Path, old: Server, port: int, *, asked: int, say: Say) -> Server:
-    if not _is_free(port):
-        cure = f"choose another with --port, or leave --port {asked} out"
-        raise UsageError(f"port {port} on 127.0.0.1 is taken; {cure}")
-    data = _folder() / "data"
-    data.mkdir(exist_ok=True)
+def _launch(command: Path, old: Server, port: int, say: Say) -> Server:
+    data = _private(_folder() / "data")
     server = replace(
         old,
         url=f"http://127.0.0.1:{port}",
         password=old.password or secrets.token_urlsafe(18),
         api_key=old.api_key or secrets.token_hex(20),
     )
-    say(
-        "starting Label Studio"
-        + ("" if any(data.iterdir()) else ", and making its database (once)")
-    )
+    made = any(data.iterdir())
+    say("starting Label Studio" + ("" if made else ", and making its database (once)"))
     log = _folder() / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                str(command), "start", "--no-browser", "--internal-host", "127.0.0.1",
-                "--port", str(port), "--log-level", "WARNING",
-            ],
-            env=_scrubbed(server, data),
-            cwd=data,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
+    process = _spawn(command, server, data, log)
     server = replace(server, pid=process.pid, born=_born(process.pid))
-    _save(server)
     try:
+        _save(server)
         _wait(server, process, log)
     except BaseException:
         _end(server)
         _save(replace(server, pid=0, born=""))
+        process.wait()
         raise
+    # It outlives this program on purpose; without this, Python warns of a forgotten child.
+    process.returncode = 0
     return server
+
+
+def _spawn(command: Path, server: Server, data: Path, log: Path) -> subprocess.Popen[bytes]:
+    """The server's process, at the head of a group of its own."""
+    words = ["start", "--no-browser", "--internal-host", "127.0.0.1", "--log-level", "WARNING"]
+    try:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [str(command), *words, "--port", str(server.port)],
+                env=_scrubbed(server, data),
+                cwd=data,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+    except OSError as error:
+        what = f"{command}: cannot be started ({error.strerror})"
+        raise UsageError(f"{what}; mend TOOLKIT_STUDIO_COMMAND or leave it out") from error
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if server.healthy:
+    while time.monotonic() < deadline and process.poll() is None:
+        ports = _ports(server.pid)
+        if ports and server.port not in ports:
+            # Label Studio silently moves to the next port.
+            what = f"port {server.port} on 127.0.0.1 was taken while Label Studio started"
+            raise UsageError(f"{what}; start it again")
+        if ports != set() and server.healthy:
             return
         time.sleep(0.3)
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
     what = "died" if process.poll() is not None else f"did not answer in {PATIENCE} s"
-    raise UnusableAnswerError(f"Label Studio {what}; the end of {log}:\n{tail}")
+    raise UnusableAnswerError(f"Label Studio {what}; the end of {log}:\n{_tail(log, 20)}")
+
+
+def _ports(group: int) -> set[int] | None:
+    """The TCP ports that processes of a group listen on; None where the system does not tell."""
+    if not Path("/proc/net/tcp").exists():
+        return None
+    listening = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A":
+            listening[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    return {listening[held] for held in _held(group) if held in listening}
+
+
+def _held(group: int) -> Iterator[str]:
+    """What the open file descriptors of a process group lead to."""
+    for folder in Path("/proc").iterdir():
+        # Processes end while one looks.
+        with suppress(OSError):
+            if folder.name.isdecimal() and os.getpgid(int(folder.name)) == group:
+                for descriptor in (folder / "fd").iterdir():
+                    yield str(descriptor.readlink())
 
 
 def _scrubbed(server: Server, data: Path) -> dict[str, str]:
@@ -248,6 +307,9 @@ def _scrubbed(server: Server, data: Path) -> dict[str, str]:
 
 
 def _end(server: Server) -> None:
+    """End the server's whole process group, unless its process is gone already."""
+    if not server.running:
+        return
     for signal_number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
         try:
             # It leads a process group of its own, in which its reloader and workers are.
@@ -308,19 +370,19 @@ def _is_free(port: int) -> bool:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One start at a time. The system frees the lock of a process that dies."""
-    import fcntl
+def tidy() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP leave the body as an interrupt does: with its clean-up."""
 
-    with path.open("a+") as handle:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    what = f"{path}: another start holds the lock"
-                    raise LockedError(f"{what}; wait for it to end") from error
-                time.sleep(0.5)
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    held = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                held[number] = signal.signal(number, leave)
+    try:
         yield
+    finally:
+        for number, before in held.items():
+            signal.signal(number, before)

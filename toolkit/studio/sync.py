@@ -3,26 +3,32 @@
 A push lists what the project has, sends what is missing, and lists again: the server never removes
 duplicates and an interrupted request may have been carried out. Our own key is the document id in
 the task's data. A pull reads the raw export, checks everything, and sets aside with a reason what
-cannot be accepted; nothing on either side is deleted.
+cannot be accepted. Nothing is deleted on either side but a second task of ours for one document that
+nobody has worked on.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from toolkit import files
 from toolkit.errors import (
     Fault,
     IntegrityError,
     InvalidDataError,
     UnreachableError,
     UnusableAnswerError,
+    UsageError,
 )
 from toolkit.schema import Schema, document_faults
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Project, Studio, Task
+from toolkit.studio.lock import alone
 from toolkit.studio.page import TEXT, instructions, page
 from toolkit.studio.people import pseudonyms
 from toolkit.studio.results import from_result, to_result
@@ -32,10 +38,16 @@ __all__ = ["Pulled", "Pushed", "find", "pull", "push", "submit"]
 BATCH = 200
 """Tasks per request: small enough to be asked about again."""
 
+ATTEMPTS = 3
+"""How often a batch is sent, each time less what has arrived."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did. Documents set aside are in `faults`."""
+    """What a push did. Documents set aside are in `faults`.
+
+    `removed` counts second tasks of one document, left by an interrupted push, that nobody worked on.
+    """
 
     project: str
     id: int
@@ -46,6 +58,7 @@ class Pushed:
     skipped: int = 0
     faults: tuple[Fault, ...] = ()
     schema_updated: bool = False
+    removed: int = 0
 
     @property
     def quarantined(self) -> int:
@@ -68,8 +81,9 @@ class Pulled:
 
 @dataclass
 class _Plan:
-    """What a project needs to hold the documents."""
+    """What a project needs to hold the documents, whose tasks' data are in `wanted`."""
 
+    wanted: dict[str, dict[str, Any]] = field(default_factory=dict)
     create: list[dict[str, Any]] = field(default_factory=list)
     update: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     unchanged: int = 0
@@ -95,23 +109,50 @@ def push(
     """A project with this schema and one task per document, made or brought up to date.
 
     A document whose text changed after somebody annotated it is set aside: its offsets would lie.
-    Raises `InvalidDataError` before any request when a document is not valid.
+    Raises `InvalidDataError` before any request when a document is not valid, `LockedError` when
+    another push to the project runs on this machine.
     """
     _refuse_invalid(documents)
-    config, help_html = page(schema), instructions(schema)
+    if dry_run:
+        return _push(studio, corpus, project, schema, documents, dry_run=True)
+    with alone(_lock_path(studio, corpus, project), f"push to {corpus}/{project}"):
+        return _push(studio, corpus, project, schema, documents, dry_run=False)
+
+
+def _lock_path(studio: Studio, corpus: str, project: str) -> Path:
+    name = hashlib.sha256(f"{studio.url} {corpus}/{project}".encode()).hexdigest()[:16]
+    return files.home() / "locks" / name
+
+
+def _push(
+    studio: Studio,
+    corpus: str,
+    project: str,
+    schema: Schema,
+    documents: Sequence[Document],
+    *,
+    dry_run: bool,
+) -> Pushed:
+    config = page(schema)
     found = find(studio, corpus, project)
     if not found and dry_run:
         return Pushed(project, 0, "", len(documents), 0, 0)
     description = f"Made by toolkit push; keep this key: [toolkit:{corpus}/{project}]"
-    made = found[0] if found else studio.create_project(
-        f"{corpus} · {project}", description, config, help_html
-    )  # fmt: skip
+    if not found:
+        studio.create_project(f"{corpus} · {project}", description, config, instructions(schema))
+        # Another machine may have made it at the same time: the older one counts.
+        found = find(studio, corpus, project)
+    made = found[0]
     outdated = made.config != config
-    plan = _plan(studio.tasks(made), documents)
+    tasks = studio.tasks(made)
+    plan = _plan(tasks, documents)
+    removed = 0
     if not dry_run:
         if outdated:
-            studio.update_project(made, config, help_html)
-        _send_missing(studio, made, plan.create)
+            studio.update_project(made, config, instructions(schema))
+        if plan.create:
+            tasks = _send_missing(studio, made, plan.create)
+        removed = _remove_doubles(studio, made, tasks, plan)
         for task, data in plan.update:
             studio.update_task(task, data)
     return Pushed(
@@ -123,6 +164,7 @@ def push(
         plan.unchanged,
         faults=tuple(plan.faults),
         schema_updated=outdated,
+        removed=removed,
     )
 
 
@@ -146,54 +188,88 @@ def _task_data(document: Document) -> dict[str, Any]:
 
 
 def _plan(tasks: Sequence[Task], documents: Sequence[Document]) -> _Plan:
-    present = {task.data.get("document"): task for task in reversed(tasks)}
+    present = _by_document(tasks)
     plan = _Plan()
     for document in documents:
-        data, task = _task_data(document), present.get(document.id)
-        if task is None:
+        data, held = _task_data(document), present.get(document.id)
+        plan.wanted[document.id] = data
+        if held is None:
             plan.create.append(data)
-        elif dict(task.data) == data:
+        elif dict(held[0].data) == data:
             plan.unchanged += 1
-        elif task.annotations and task.data.get(TEXT) != document.text:
-            what = f"{document.id}: the text changed after task {task.id} was annotated"
+        elif held[0].annotations and held[0].data.get(TEXT) != document.text:
+            what = f"{document.id}: the text changed after task {held[0].id} was annotated"
             cure = "restore the text, or give the new text a new document id"
             plan.faults.append(Fault("documents", 0, what, cure, "text-changed"))
         else:
-            plan.update.append((task.id, data))
+            plan.update.append((held[0].id, data))
     return plan
 
 
-def _send_missing(studio: Studio, project: Project, data: Sequence[dict[str, Any]]) -> None:
-    """Import in batches, each sent once; whatever goes wrong, the server is asked what it has."""
+def _by_document(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """The tasks of each document, the one that counts first: annotated, then oldest."""
+    found: dict[str, list[Task]] = defaultdict(list)
+    for task in sorted(tasks, key=lambda task: (not task.annotations, task.id)):
+        name = task.data.get("document")
+        if isinstance(name, str):
+            found[name].append(task)
+    return dict(found)
+
+
+def _send_missing(studio: Studio, project: Project, data: Sequence[dict[str, Any]]) -> list[Task]:
+    """Import in batches. Gives the project's tasks after it, every document among them."""
     for start in range(0, len(data), BATCH):
-        batch = data[start : start + BATCH]
+        _send(studio, project, data[start : start + BATCH])
+    tasks = studio.tasks(project)
+    absent = _absent(data, tasks)
+    if absent:
+        names = ", ".join(str(part["document"]) for part in absent[:5])
+        what = f"project {project.id}: {len(absent)} documents are missing after the push ({names})"
+        raise IntegrityError(f"{what}; push again")
+    return tasks
+
+
+def _send(studio: Studio, project: Project, batch: Sequence[dict[str, Any]]) -> None:
+    """Import one batch. After any doubt the server is asked what it has, and the rest is sent."""
+    doubt: Exception | None = None
+    for _ in range(ATTEMPTS):
         try:
-            doubt = studio.import_tasks(project, batch) != len(batch)
-        except (UnreachableError, UnusableAnswerError):
-            doubt = True
-        if doubt:
-            _send_missing_once_more(studio, project, batch)
-    if data:
-        _confirm(studio, project, [part["document"] for part in data])
+            if studio.import_tasks(project, batch) == len(batch):
+                return
+        except (UnreachableError, UnusableAnswerError) as error:
+            doubt = error
+        batch = _absent(batch, studio.tasks(project))
+        if not batch:
+            return
+    if doubt:
+        raise doubt
 
 
-def _send_missing_once_more(
-    studio: Studio, project: Project, batch: Sequence[dict[str, Any]]
-) -> None:
-    present = {task.data.get("document") for task in studio.tasks(project)}
-    missing = [part for part in batch if part["document"] not in present]
-    if missing:
-        studio.import_tasks(project, missing)
+def _absent(data: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    present = {task.data.get("document") for task in tasks}
+    return [part for part in data if part["document"] not in present]
 
 
-def _confirm(studio: Studio, project: Project, sent: Sequence[str]) -> None:
-    present = [task.data.get("document") for task in studio.tasks(project)]
-    absent = [name for name in sent if name not in present]
-    doubled = sorted({name for name in sent if present.count(name) > 1})
-    if absent or doubled:
-        what = f"project {project.id}: {len(absent)} documents missing, {len(doubled)} doubled"
-        names = ", ".join([*absent, *doubled][:5])
-        raise IntegrityError(f"{what} after the push ({names}); push again and compare")
+def _remove_doubles(studio: Studio, project: Project, tasks: Sequence[Task], plan: _Plan) -> int:
+    """Delete what an interrupted push sent twice, if nobody worked on it; report the rest."""
+    extras = {
+        extra.id: extra
+        for name, held in _by_document(tasks).items()
+        if name in plan.wanted
+        for extra in held[1:]
+    }
+    removed = 0
+    for raw in studio.export(project, list(extras)) if extras else ():
+        extra = extras[int(raw["id"])]
+        name = extra.data["document"]
+        if raw["annotations"] or raw["drafts"] or dict(extra.data) != plan.wanted[name]:
+            what = f"{name}: task {extra.id} of project {project.id} is a second one"
+            cure = "delete one of the two in Label Studio"
+            plan.faults.append(Fault("documents", 0, what, cure, "doubled"))
+        else:
+            studio.delete_task(extra.id)
+            removed += 1
+    return removed
 
 
 def submit(
@@ -206,20 +282,30 @@ def submit(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> int:
     """Submit readings as this user, one per task that the user has not annotated yet."""
-    made = find(studio, corpus, project)[0]
-    tasks = {task["data"]["document"]: task for task in studio.export(made)}
+    found = find(studio, corpus, project)
+    if not found:
+        what = f"{studio.url}: no project of '{corpus}/{project}'"
+        raise UsageError(f"{what}; push it first: toolkit push")
+    tasks = _by_document(studio.tasks(found[0]))
+    absent = sorted({a.document for a in annotations} - tasks.keys())
+    if absent:
+        what = f"project {found[0].id}: no task of {', '.join(absent[:5])}"
+        raise UsageError(f"{what}; push first: toolkit push")
     submitted = 0
-    for number, annotation in enumerate(annotations, start=1):
-        progress(number, len(annotations))
-        task = tasks[annotation.document]
-        if any(old["completed_by"] == studio.user for old in task["annotations"]):
-            continue
-        result = to_result(annotation, schema, documents[annotation.document])
-        facts: dict[str, Any] = {"was_cancelled": annotation.skipped}
-        if annotation.lead_time is not None:
-            facts["lead_time"] = annotation.lead_time
-        studio.annotate(int(task["id"]), result, **facts)
-        submitted += 1
+    for start in range(0, len(annotations), BATCH):
+        batch = annotations[start : start + BATCH]
+        chosen = [tasks[annotation.document][0].id for annotation in batch]
+        raw = {task["id"]: task["annotations"] for task in studio.export(found[0], chosen)}
+        for number, (annotation, task) in enumerate(zip(batch, chosen, strict=True), start + 1):
+            progress(number, len(annotations))
+            if any(old["completed_by"] == studio.user for old in raw[task]):
+                continue
+            result = to_result(annotation, schema, documents[annotation.document])
+            facts: dict[str, Any] = {"was_cancelled": annotation.skipped}
+            if annotation.lead_time is not None:
+                facts["lead_time"] = annotation.lead_time
+            studio.annotate(task, result, **facts)
+            submitted += 1
     return submitted
 
 
@@ -228,20 +314,19 @@ def pull(
 ) -> Pulled:
     """Every finished or skipped annotation of a project, checked.
 
-    Overlaps inside a layer are kept, as annotators drew them; adjudication settles them.
+    Overlaps inside a layer are kept, as annotators drew them; adjudication settles them. Who made an
+    annotation is unknown when the user is gone from the server, so that it is set aside.
     """
     tasks = studio.export(project)
-    names = {
-        user: pseudonym
-        for user, email in studio.emails().items()
-        for pseudonym in [pseudonyms([email])[email]]
-    }
+    emails = studio.emails()
+    given = pseudonyms(emails.values())
+    names = {user: given[email] for user, email in emails.items()}
     newest: dict[tuple[str, str], tuple[tuple[str, int], Annotation]] = {}
     quarantine: list[dict[str, Any]] = []
     counted = 0
     for task in sorted(tasks, key=lambda task: int(task["id"])):
         for raw in task.get("annotations") or ():
-            annotator = names.get(raw.get("completed_by"), "unknown")
+            annotator = names.get(raw.get("completed_by"), "")
             annotation, faults = _read(task, raw, annotator, schema, documents, project)
             if faults:
                 quarantine.append(_set_aside(project, task, raw, annotator, faults))
@@ -268,23 +353,23 @@ def _read(
     data = task.get("data") or {}
     name = str(data.get("document", ""))
     document = documents.get(name)
+    refused = Annotation(name)
     if document is None:
         what, cure = f"no document {name!r} in the corpus", "add it, or remove the task"
-        return Annotation(name), [Fault(place, 0, what, cure, "unknown-document")]
+        return refused, [Fault(place, 0, what, cure, "unknown-document")]
     if data.get(TEXT) != document.text:
-        what = f"{name}: the task's text is not the document's"
-        return Annotation(name), [
-            Fault(place, 0, what, "push again before annotating", "text-changed")
-        ]
-    annotation, faults = from_result(raw.get("result") or (), schema, document, place=place)
+        what, cure = f"{name}: the task's text is not the document's", "push before annotating"
+        return refused, [Fault(place, 0, what, cure, "text-changed")]
+    if not annotator:
+        what, cure = f"{name}: its user is gone from the server", "have it annotated again"
+        return refused, [Fault(place, 0, what, cure, "unknown-annotator")]
     lead_time = raw.get("lead_time")
-    annotation = replace(
-        annotation,
-        annotator=annotator,
-        skipped=bool(raw.get("was_cancelled")),
-        lead_time=float(lead_time) if lead_time is not None else None,
-    )
-    return annotation, faults
+    seconds = float(lead_time) if lead_time is not None else None
+    if raw.get("was_cancelled"):
+        # What had been drawn before the document was skipped is no reading of it.
+        return Annotation(name, annotator, skipped=True, lead_time=seconds), []
+    annotation, faults = from_result(raw.get("result") or (), schema, document, place=place)
+    return replace(annotation, annotator=annotator, lead_time=seconds), faults
 
 
 def _set_aside(
