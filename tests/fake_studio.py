@@ -254,6 +254,13 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusedError(404, "Invalid page.")
         return found
 
+    def chosen(self, entries):
+        """The fields that `include` names, else all."""
+        fields = self.query.get("include", [""])[0].split(",")
+        if fields == [""]:
+            return entries
+        return [{name: entry[name] for name in fields if name in entry} for entry in entries]
+
 
 def now():
     """The time as Label Studio writes it."""
@@ -341,7 +348,7 @@ def change_project(request, number):
 def list_projects(request):
     """A page of projects, newest first."""
     entries = sorted(request.studio.projects.values(), key=lambda p: -p["id"])
-    return 200, {"count": len(entries), "results": request.page(entries)}
+    return 200, {"count": len(entries), "results": request.chosen(request.page(entries))}
 
 
 def import_tasks(request, number):
@@ -372,13 +379,10 @@ def counts(request, task):
 
 
 def list_tasks(request):
-    """A page of a project's tasks; `include` chooses fields."""
+    """A page of a project's tasks."""
     wanted = int(request.query["project"][0])
     entries = [task for task in request.studio.tasks.values() if task["project"] == wanted]
-    fields = request.query.get("include", [""])[0].split(",")
-    found = [counts(request, task) for task in request.page(entries)]
-    if fields != [""]:
-        found = [{name: task[name] for name in fields if name in task} for task in found]
+    found = request.chosen([counts(request, task) for task in request.page(entries)])
     return 200, {"total": request.studio.claimed or len(entries), "tasks": found}
 
 

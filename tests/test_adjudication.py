@@ -148,11 +148,32 @@ def test_agreement_is_pairwise():
 
 
 def test_nothing_shared_is_no_agreement():
-    """Annotators without a common document have nothing counted and no kappa."""
-    (found,) = agreement({"a": ONE[:1], "b": OTHER[1:]}, SCHEMA)
-    assert (found.documents, found.exact, found.relations) == (0, {}, Counts())
-    assert {kappa.undefined for kappa in found.labels.values()} == {"no matched spans"}
-    assert found.attributes == {}
+    """Annotators without a common document are no pair."""
+    assert agreement({"a": ONE[:1], "b": OTHER[1:]}, SCHEMA) == []
+
+
+def test_spans_only_agree_on_spans_alone():
+    """An annotator who marked spans only is compared by spans, not by attributes and relations."""
+    bare = [
+        replace(a, spans=tuple(replace(s, attributes={}) for s in a.spans), relations=())
+        for a in ONE
+    ]
+    (found,) = agreement({"a": ONE, "b": bare}, SCHEMA, spans_only={"b"})
+    assert found.exact["all"].f1 == 1.0
+    assert (found.attributes, found.relations) == ({}, Counts())
+
+
+def test_spans_only_leave_attributes_and_relations_to_others():
+    """What an annotator of spans only does not say of attributes and relations is no dispute."""
+    bare = [
+        replace(a, spans=tuple(replace(s, attributes={}) for s in a.spans), relations=())
+        for a in ONE
+    ]
+    alone = adjudicate({"a": ONE}, DOCUMENTS, SCHEMA)
+    both = adjudicate({"a": ONE, "b": bare}, DOCUMENTS, SCHEMA, spans_only={"b"})
+    assert both.disputed == ()
+    assert [a.spans for a in both.gold] == [a.spans for a in alone.gold]
+    assert [a.relations for a in both.gold] == [a.relations for a in alone.gold]
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,9 @@ def imports(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
+    later = types_only | inside
     for node in ast.walk(tree):
-        at_top = id(node) not in types_only | inside
+        at_top = id(node) not in later
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name, at_top) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -32,10 +32,14 @@ __all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predict
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """Who stands behind a pseudonym: a `person` or a `model`, and how the reading was made."""
+    """Who stands behind a pseudonym: a `person` or a `model`, and how the reading was made.
+
+    One who marked spans only is silent about attributes and relations, which is no disagreement.
+    """
 
     kind: Literal["person", "model"]
     note: str = ""
+    spans_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Corpus:
     def annotators(self) -> tuple[str, ...]:
         """The pseudonyms that have a file of readings."""
         return tuple(sorted(path.stem for path in (self.root / "annotators").glob("*.jsonl")))
+
+    @property
+    def spans_only(self) -> frozenset[str]:
+        """The pseudonyms of annotators who marked spans only."""
+        return frozenset(name for name, who in self.info.annotators.items() if who.spans_only)
 
     def annotations(self, annotator: str) -> tuple[Annotation, ...]:
         """One annotator's readings, or the gold. Raises `InvalidDataError` with every fault."""

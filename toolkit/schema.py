@@ -92,6 +92,10 @@ class Attribute:
         """The values it may take; empty for a flag or free text."""
         return tuple(choice.value for choice in self.values)
 
+    def of(self, span: Span) -> Value:
+        """What is said of this span; False for a flag and nothing for the rest where nothing is."""
+        return span.attributes.get(self.name, False if self.flag else "")
+
     def accepts(self, value: Value) -> bool:
         """Whether the value is one this attribute may take."""
         if self.flag:

@@ -194,7 +194,7 @@ def _agree(corpus: Corpus, diary: _Diary) -> list[Agreement]:
 
     with diary.step("Agreement", f"toolkit agreement {corpus.root}") as outcome:
         readings = {name: corpus.annotations(name) for name in corpus.annotators}
-        agreements = adjudication.agreement(readings, corpus.schema)
+        agreements = adjudication.agreement(readings, corpus.schema, spans_only=corpus.spans_only)
         for pair in agreements:
             exact, overlap = pair.exact["all"], pair.overlap["all"]
             outcome.append(f"span F1 exact {figure(exact.f1)}, by overlap {figure(overlap.f1)}")

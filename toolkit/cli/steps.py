@@ -147,7 +147,7 @@ def adjudicate_corpus(corpus: Corpus, decisions: Path | None = None) -> dict[str
     readings = {name: corpus.annotations(name) for name in corpus.annotators}
     if not readings:
         raise UsageError(f"{corpus.root}: no annotations yet; pull them first: toolkit pull")
-    settled = adjudicate(readings, corpus.texts, corpus.schema, made)
+    settled = adjudicate(readings, corpus.texts, corpus.schema, made, spans_only=corpus.spans_only)
     corpus.save(GOLD, settled.gold)
     files.write_jsonl(corpus.root / "disputed.jsonl", settled.disputed)
     spans = {s.id for a in settled.gold for s in a.spans}
@@ -198,7 +198,7 @@ def build_corpus(corpus: Corpus, output: Path, *, allow_disputed: bool = False) 
         output,
         tokenize=ner.tokenize,
         tokenizer=TOKENIZER,
-        agreements=agreement(readings, corpus.schema),
+        agreements=agreement(readings, corpus.schema, spans_only=corpus.spans_only),
         version=__version__,
     )
 

@@ -38,7 +38,6 @@ class Project:
     title: str
     description: str
     config: str
-    instructions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,11 @@ class Studio:
     def projects(self) -> list[Project]:
         """Every project this user can see."""
         with our_errors(self.url):
-            listed: Any = self.sdk.projects.list(page_size=100, request_options=_READ)
-            found = {int(one.id): _project(one) for one in listed}
-            _refuse_gaps(self.url, len(found), int(listed.response.count))
-            return list(found.values())
+            include = "id,title,description,label_config"
+            first: Any = self.sdk.projects.list(
+                include=include, page_size=100, request_options=_READ
+            )
+            return [_project(found) for found in _pages(self.url, first, first.response.count)]
 
     def create_project(self, title: str, description: str, config: str, help_html: str) -> Project:
         """A new project whose annotators see the instructions first."""
@@ -78,7 +78,7 @@ class Studio:
                 show_instruction=bool(help_html),
                 request_options=_ONCE,
             )
-            return Project(made.id, title, description, config, help_html)
+            return Project(made.id, title, description, config)
 
     def update_project(self, project: Project, config: str, help_html: str) -> None:
         """Give a project a new labelling page and new instructions."""
@@ -94,16 +94,15 @@ class Studio:
     def tasks(self, project: Project) -> list[Task]:
         """The project's tasks by id, with their data."""
         with our_errors(self.url):
-            listed: Any = self.sdk.tasks.list(
+            first: Any = self.sdk.tasks.list(
                 project=project.id,
                 fields="task_only",
                 include="id,data,total_annotations,cancelled_annotations",
                 page_size=500,
                 request_options=_READ,
             )
-            found = {int(one.id): _task(one) for one in listed}
-            _refuse_gaps(self.url, len(found), int(listed.response.total))
-            return [found[number] for number in sorted(found)]
+            found = [_task(task) for task in _pages(self.url, first, first.response.total)]
+            return sorted(found, key=lambda task: task.id)
 
     def import_tasks(self, project: Project, data: Sequence[Mapping[str, Any]]) -> int:
         """Send tasks once; gives how many the server says it took."""
@@ -263,11 +262,26 @@ def _from_status(url: str, status: int | None, body: Any) -> Exception:
     return UnusableAnswerError(f"{url}: answered {status}{detail}; {cure}")
 
 
-def _refuse_gaps(url: str, found: int, total: int) -> None:
-    """The SDK takes any 404 for the end of a list, and a list may change between two pages."""
-    if found < total:
-        what = f"{url}: {found} of {total} were listed, as the list changed meanwhile"
+def _pages(url: str, page: Any, total: int) -> list[Any]:
+    """Every entry of a paged list, of which `page` is the first page, in the order of the pages.
+
+    The SDK itself goes on until a 404 and takes any 404 for the end, also where a list has become
+    shorter meanwhile and entries slipped past.
+    """
+    from label_studio_sdk.core.api_error import ApiError
+
+    found = {int(entry.id): entry for entry in page.items}
+    try:
+        while len(found) < total and page.items:
+            page = page.next_page()
+            found |= {int(entry.id): entry for entry in page.items}
+    except ApiError as error:
+        if error.status_code != 404:
+            raise
+    if len(found) < total:
+        what = f"{url}: {len(found)} of {total} were listed, as the list changed meanwhile"
         raise UnusableAnswerError(f"{what}; run it again")
+    return list(found.values())
 
 
 def _project(found: Any) -> Project:
@@ -276,7 +290,6 @@ def _project(found: Any) -> Project:
         found.title or "",
         found.description or "",
         found.label_config or "",
-        found.expert_instruction or "",
     )
 
 

@@ -1,163 +1,21 @@
-"""Between annotators: how far they agree, and how their readings become gold.
+"""How annotators' readings become gold.
 
-Agreement is pairwise span F1, exact and by overlap, since the number of true negatives of a span
-task is undefined (Hripcsak & Rothschild 2005); kappa is given only where it is defined, on spans
-both annotators marked. What all annotators of a document agree on becomes gold. The rest is listed
-as disputed with every reading, and settled by decisions. Every gold span and relation says where it
-comes from.
+What all annotators of a document agree on becomes gold. The rest is listed as disputed with every
+reading, and settled by decisions. Every gold span and relation says where it comes from.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 from toolkit.errors import Fault, InvalidDataError
 from toolkit.schema import Attribute, Layer, RelationType, Schema
-from toolkit.scoring import Counts, count, match
 from toolkit.spans import GOLD, Annotation, Document, Relation, Span, Value
 
-__all__ = ["Adjudication", "Agreement", "Decision", "Dispute", "Kappa", "adjudicate", "agreement"]
-
-OVERLAP = 0.5
-"""Least intersection over union of two spans that count as the same by overlap."""
-
-
-# ── agreement ───────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Kappa:
-    """Cohen's kappa (1960) of two annotators' values for the same n spans.
-
-    `value` is None where it is undefined, and `undefined` says why.
-    """
-
-    n: int
-    agreed: int
-    value: float | None
-    undefined: str = ""
-
-    @classmethod
-    def of(cls, pairs: Sequence[tuple[Value, Value]]) -> Kappa:
-        """Kappa of paired values."""
-        agreed = sum(first == second for first, second in pairs)
-        if not pairs:
-            return cls(0, 0, None, "no matched spans")
-        first, second = (Counter(side) for side in zip(*pairs, strict=True))
-        expected = sum(first[value] * second[value] for value in first) / len(pairs) ** 2
-        if expected == 1.0:
-            return cls(len(pairs), agreed, None, "one value only")
-        return cls(len(pairs), agreed, (agreed / len(pairs) - expected) / (1 - expected))
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far two annotators agree on the documents both read.
-
-    `exact` and `overlap` hold counts by label, layer and, under `all`, in total. `labels` is kappa
-    of the label on spans with the same offsets, by layer; `attributes` kappa of each attribute on
-    spans matched by overlap; `relations` counts links between matched spans.
-    """
-
-    annotators: tuple[str, str]
-    documents: int
-    exact: Mapping[str, Counts]
-    overlap: Mapping[str, Counts]
-    labels: Mapping[str, Kappa]
-    attributes: Mapping[str, Kappa]
-    relations: Counts
-
-
-def agreement(annotations: Mapping[str, Iterable[Annotation]], schema: Schema) -> list[Agreement]:
-    """The agreement of every pair of annotators, over documents neither of them skipped."""
-    readings = {
-        annotator: {a.document: a for a in found if not a.skipped}
-        for annotator, found in annotations.items()
-    }
-    result = []
-    for first, second in combinations(sorted(readings), 2):
-        shared = sorted(readings[first].keys() & readings[second].keys())
-        pairs = [(readings[first][name], readings[second][name]) for name in shared]
-        result.append(_agreement((first, second), pairs, schema))
-    return result
-
-
-def _agreement(
-    annotators: tuple[str, str], pairs: Sequence[tuple[Annotation, Annotation]], schema: Schema
-) -> Agreement:
-    exact: dict[str, Counts] = defaultdict(Counts)
-    overlap: dict[str, Counts] = defaultdict(Counts)
-    same_place: dict[str, list[tuple[Value, Value]]] = defaultdict(list)
-    values: dict[str, list[tuple[Value, Value]]] = defaultdict(list)
-    relations = Counts()
-    for first, second in pairs:
-        for layer in schema.layers:
-            for label in layer.names:
-                sides = first.layer([label]), second.layer([label])
-                for table, min_iou in ((exact, 1.0), (overlap, OVERLAP)):
-                    counts = count(*sides, min_iou=min_iou)
-                    for name in {label, layer.name, "all"}:
-                        table[name] += counts
-            same_place[layer.name] += _labels_of_same_place(first, second, layer)
-        matched = match(first.spans, second.spans, min_iou=OVERLAP)
-        for one, other in matched:
-            for attribute in schema.attributes_of(one.label):
-                values[attribute.name].append((_value(one, attribute), _value(other, attribute)))
-        relations += _relation_counts(first, second, matched)
-    return Agreement(
-        annotators,
-        len(pairs),
-        dict(exact),
-        dict(overlap),
-        {layer.name: Kappa.of(same_place[layer.name]) for layer in schema.layers},
-        {a.name: Kappa.of(values[a.name]) for a in schema.attributes if _is_used(values[a.name])},
-        relations,
-    )
-
-
-def _is_used(pairs: Sequence[tuple[Value, Value]]) -> bool:
-    """Whether anyone gave the attribute a value. Free text nobody filled in is no agreement."""
-    return any(first or second for first, second in pairs)
-
-
-def _labels_of_same_place(
-    first: Annotation, second: Annotation, layer: Layer
-) -> list[tuple[Value, Value]]:
-    other = {(span.start, span.end): span.label for span in second.layer(layer.names)}
-    return [
-        (span.label, other[span.start, span.end])
-        for span in first.layer(layer.names)
-        if (span.start, span.end) in other
-    ]
-
-
-def _relation_counts(
-    first: Annotation, second: Annotation, matched: Sequence[tuple[Span, Span]]
-) -> Counts:
-    """Links that both drew, that only the second drew, that only the first drew.
-
-    Only links whose two ends both annotators marked: a missed span is counted as a span, not again.
-    """
-    ids = {one.id: one.id for one, _ in matched}
-    translated = {other.id: one.id for one, other in matched}
-    ours = {(r.type, r.head, r.tail) for r in first.relations if {r.head, r.tail} <= ids.keys()}
-    theirs = {
-        (r.type, translated[r.head], translated[r.tail])
-        for r in second.relations
-        if {r.head, r.tail} <= translated.keys()
-    }
-    return Counts(len(ours & theirs), len(theirs - ours), len(ours - theirs))
-
-
-def _value(span: Span, attribute: Attribute) -> Value:
-    return span.attributes.get(attribute.name, False if attribute.flag else "")
-
-
-# ── adjudication ────────────────────────────────────────────────────────────────────────────────
+__all__ = ["Adjudication", "Decision", "Dispute", "adjudicate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +68,15 @@ def adjudicate(
     documents: Mapping[str, Document],
     schema: Schema,
     decisions: Iterable[Decision] = (),
+    *,
+    spans_only: Collection[str] = (),
 ) -> Adjudication:
     """Gold from what the annotators of each document agree on and what decisions settle.
 
     A document one annotator alone has read becomes gold as it is, and says so. A span still in
     dispute is not in gold; an attribute or relation in dispute is left out until decided. Skipped
-    readings do not count. Raises `InvalidDataError` when a decision leads to invalid gold.
+    readings do not count, and neither does what annotators in `spans_only` do not say of attributes
+    and relations. Raises `InvalidDataError` when a decision leads to invalid gold.
     """
     table: dict[str, dict[str, Decision]] = defaultdict(dict)
     for decision in decisions:
@@ -230,7 +91,9 @@ def adjudicate(
     disputed: list[Dispute] = []
     used: set[str] = set()
     for name in sorted(by_document):
-        settling = _Settling(documents[name], by_document[name], schema, table[name])
+        settling = _Settling(
+            documents[name], by_document[name], schema, table[name], frozenset(spans_only)
+        )
         gold.append(settling.settle())
         disputed += settling.disputed
         used |= settling.used
@@ -248,6 +111,7 @@ class _Settling:
     readings: Mapping[str, Annotation]
     schema: Schema
     decisions: Mapping[str, Decision]
+    spans_only: frozenset[str] = frozenset()
     disputed: list[Dispute] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     provenance: dict[str, str] = field(default_factory=dict)
@@ -268,6 +132,11 @@ class _Settling:
         return Annotation(
             self.document.id, GOLD, tuple(spans), tuple(relations), provenance=self.provenance
         )
+
+    @property
+    def _whole(self) -> Mapping[str, Annotation]:
+        """The readings that speak of attributes and relations too."""
+        return {name: a for name, a in self.readings.items() if name not in self.spans_only}
 
     def _decision(self, item: str) -> Decision | None:
         decision = self.decisions.get(item)
@@ -328,13 +197,13 @@ class _Settling:
         """The gold span with the attributes its annotators agree on or a decision settles."""
         counterparts = {
             annotator: found[0]
-            for annotator, annotation in self.readings.items()
+            for annotator, annotation in self._whole.items()
             if (found := self._counterparts(gold, annotation.spans))
         }
         attributes = dict(given)
         for attribute in self.schema.attributes_of(gold.label):
             readings = {
-                annotator: _value(span, attribute)
+                annotator: attribute.of(span)
                 for annotator, span in counterparts.items()
                 if span.label in attribute.labels
             }
@@ -376,7 +245,7 @@ class _Settling:
     ) -> list[Relation]:
         readings = {
             annotator: tails
-            for annotator, annotation in self.readings.items()
+            for annotator, annotation in self._whole.items()
             if (tails := self._linked(annotation, head, kind, spans)) is not None
         }
         item = f"{self.document.id}/{head.start}-{head.end}/{kind.name}"
