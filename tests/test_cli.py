@@ -13,8 +13,10 @@ import pytest
 import typer
 
 import toolkit
-from toolkit import cli, errors, files
+from toolkit import cli, errors, files, ner
 from toolkit.cli.terminal import figure, printable, table
+from toolkit.schema import Schema
+from toolkit.spans import Annotation, Document, Span
 
 SMALL = Path(__file__).parent / "data" / "small"
 COMMANDS = [
@@ -428,14 +430,37 @@ def test_model_scores_as_its_predictions_do(here, run_json):
     assert by_file == by_model
 
 
-def test_zones_are_heeded(here, run_json):
-    """A record's zones part the same tokens when a file is predicted as when a dataset is built."""
-    text = "ReutersTovland will pay 5 euros."
+@pytest.fixture
+def every_token(tmp_path):
+    """A model that has learnt to mark each token by itself, and so shows how it was cut."""
+    text = "Tovland will pay Qaranbek 5 euros on Monday."
+    document = Document("d", text, tokens=ner.tokenize(Document("d", text)))
+    reading = Annotation("d", spans=tuple(Span(*token, "DATE") for token in document.tokens))
+    settings = dict(option.split("=") for option in STEPS[1::2])
+    settings = {key: json.loads(value) for key, value in settings.items()}
+    settings |= {"training.max_steps": 60, "training.optimizer.learn_rate": 0.02}
+    system = ner.System("every token", "spacy", "", settings)
+    schema = Schema.load(files.resource("schemas/commitments.yaml"))
+    examples = [(document, reading)]
+    return ner.train(examples, examples, schema, system, tmp_path / "every-token").path
+
+
+def test_zones_are_heeded(every_token, here, run_json):
+    """Where a record has zones, no token crosses the edge of one, as when a dataset is built."""
     zones = [{"start": 0, "end": 7, "zone": "boilerplate"}]
-    lines = [{"id": "x", "text": text, "zones": zones}, {"id": "y", "text": text, "zones": 3}]
+    record = {"id": "x", "text": "ReutersTovland will pay."}
+    lines = [record | {"zones": zones}, record | {"id": "y", "zones": "of ours"}]
     Path("in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    told = run_json("predict", "model", "in.jsonl", "-o", "out.jsonl")
-    assert (told["documents"], [r["zones"] for r in read("out.jsonl")]) == (2, [zones, 3])
+    run_json("predict", every_token, "in.jsonl", "-o", "out.jsonl")
+    first, second = (
+        [span["text"] for span in record["spans"] if span["label"] == "DATE"]
+        for record in read("out.jsonl")
+    )
+    assert (first, second) == (
+        ["Reuters", "Tovland", "will", "pay", "."],
+        ["ReutersTovland", "will", "pay", "."],
+    )
+    assert [record["zones"] for record in read("out.jsonl")] == [zones, "of ours"]
 
 
 def test_score_is_a_table_for_people(here, run):

@@ -1,5 +1,6 @@
 """The dataset opens like any other, says exactly what the gold says, and is written whole or not."""
 
+import json
 import os
 import random
 import re
@@ -492,11 +493,14 @@ def test_a_damaged_parquet_file_is_an_integrity_error(damaged, damage):
 def test_a_split_with_other_documents_is_an_integrity_error(damaged):
     """What was counted when it was built is what must be there."""
     path = damaged / "corpus.json"
-    path.write_text(path.read_text().replace('"train": 5', '"train": 6'))
+    facts = json.loads(path.read_text())
+    held = facts["documents"]["train"]
+    facts["documents"]["train"] += 1
+    path.write_text(json.dumps(facts))
     with pytest.raises(IntegrityError) as caught:
         load(damaged)
     assert str(caught.value) == (
-        f"{damaged / TRAIN}: holds 5 documents instead of 6; build the dataset again"
+        f"{damaged / TRAIN}: holds {held} documents instead of {held + 1}; build the dataset again"
     )
 
 
@@ -576,11 +580,14 @@ def test_the_card_counts_what_is_there(card, built):
 
 def test_the_card_gives_the_agreement_of_the_annotators(card, corpus):
     """Exact and by overlap, for each label, with the counts behind it."""
-    (found,) = agreement({n: corpus.annotations(n) for n in corpus.annotators}, corpus.schema)
-    for label in corpus.schema.labels:
-        exact, overlap = found.exact[label.name], found.overlap[label.name]
-        cells = f"{exact.f1:.3f} | {overlap.f1:.3f} | {exact.tp} | {exact.fp + exact.fn}"
-        assert f"| {label.name} | {cells} |" in card.text.splitlines()
+    readings = {n: corpus.annotations(n) for n in corpus.annotators}
+    pairs = agreement(readings, corpus.schema, spans_only=corpus.spans_only)
+    assert len(pairs) == 2
+    for found in pairs:
+        for label in corpus.schema.labels:
+            exact, overlap = found.exact[label.name], found.overlap[label.name]
+            cells = f"{exact.f1:.3f} | {overlap.f1:.3f} | {exact.tp} | {exact.fp + exact.fn}"
+            assert f"| {label.name} | {cells} |" in card.text.splitlines()
 
 
 def test_the_card_is_honest_about_models(card, corpus):
@@ -596,7 +603,7 @@ def test_the_card_is_honest_about_models(card, corpus):
 def test_every_table_of_the_card_is_whole(card):
     """Each row of a table has as many cells as its head, and a table stands apart from the text."""
     tables = re.findall(r"(?:^\|.*\n)+", card.text, flags=re.MULTILINE)
-    assert len(tables) == 8
+    assert len(tables) >= 8
     for table in tables:
         widths = {len(re.split(r"(?<!\\)\|", row)) for row in table.splitlines()}
         assert len(widths) == 1

@@ -16,9 +16,9 @@ README = (ROOT / "README.md").read_text()
 
 NAMED_FILE = re.compile(
     r"^`([\w.]+/[\w/.]+\.(?:yaml|jsonl))`(?:(?!\n\n).)*?:\n\n```(?:yaml|json)\n(.*?)```",
-    re.S | re.M,
+    re.DOTALL | re.MULTILINE,
 )
-SESSION = re.compile(r"```console\n(.*?)```", re.S)
+SESSION = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
 def named_files():

@@ -6,9 +6,12 @@ Each gets one line with place, fault and cure, its exit code, no traceback, and 
 import contextlib
 import io
 import json
+import os
 import resource
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -549,3 +552,35 @@ def test_place_that_cannot_be_written(refused, line):
     status, out, err = refused(line)
     assert (status, out, err.count("\n")) == (15, "", 1)
     assert err.startswith(f"error: {line.split()[-1]}: cannot be written (")
+
+
+def test_home_that_cannot_be_written(refused, monkeypatch):
+    """A private folder that cannot be made is named with exit code 15."""
+    monkeypatch.setenv("TOOLKIT_HOME", "small/corpus.yaml/home")
+    status, out, err = refused("studio start")
+    assert (status, out, err.count("\n")) == (15, "", 1)
+    assert err.startswith("error: small/corpus.yaml/home/studio: cannot be ")
+
+
+COMMAND = [sys.executable, "-m", "toolkit", "check", str(SMALL), "--json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_result_that_cannot_be_written():
+    """A result that goes to a full disk is no success, and no traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(COMMAND, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    told = "error: the disk: cannot be used (No space left on device); "
+    assert (done.returncode, done.stderr) == (
+        15,
+        told + "free some space or choose another place\n",
+    )
+
+
+def test_reader_that_goes_away():
+    """Nobody complains when the program that reads the result ends first, as `head` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(COMMAND, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == ""

@@ -467,7 +467,15 @@ def test_agreement_shows_counts_and_why_a_kappa_is_undefined():
     assert cells(root, "all spans") == [["0.571", "2", "2", "1", "0.571", "2", "2", "1"]]
     assert cells(root, "label, layer mentions") == [["1", "1", "undefined: one value only"]]
     assert cells(root, "kind") == [["1", "0", "0.000"]]
-    assert "Relations between spans both marked: F1 – (both 0, only a1 0, only a2 0)." in root.text
+    # Nobody drew a relation: there is nothing to compare, and nothing is said.
+    assert "Relations between spans both marked" not in root.text
+
+
+def test_agreement_on_relations_shows_counts():
+    """Both, only the first, only the second."""
+    pair = Agreement(("a", "b"), 1, {"all": Counts(1, 0, 0)}, {}, {}, {}, Counts(2, 1, 0))
+    root = page(agreements=[pair])
+    assert "Relations between spans both marked: F1 0.800 (both 2, only a 0, only b 1)." in root.text
 
 
 def test_a_negative_kappa_has_a_true_minus():

@@ -161,10 +161,10 @@ def test_push_adds_only_what_is_new(site):
 
 
 def test_push_sends_more_than_one_batch(site):
-    """Four hundred and fifty documents arrive once each."""
-    documents = [Document(f"d{number}", f"text {number}") for number in range(450)]
+    """Five hundred and fifty documents arrive once each, and are listed over two pages."""
+    documents = [Document(f"d{number}", f"text {number}") for number in range(550)]
     done = studio.push(site.admin(), site.corpus(), "main", SCHEMA, documents)
-    assert done.created == 450
+    assert done.created == 550
     assert [data["document"] for data in held(site, done.id)] == [d.id for d in documents]
 
 
@@ -824,7 +824,7 @@ def test_import_survives_any_fault(fake, kind):
     documents = [Document(f"d{number:03}", f"text {number}") for number in range(250)]
     fake.fail("POST", "/import", "ok", kind)
     done = studio.push(meet(fake, kind), "c", "main", SCHEMA, documents)
-    assert counts(done) == (250, 0, 0, 0)
+    assert (counts(done), done.removed) == ((250, 0, 0, 0), 50 if kind == "twice" else 0)
     fake.settle()
     again = studio.push(meet(fake, kind), "c", "main", SCHEMA, documents)
     assert counts(again) == (0, 0, 250, 0)
@@ -876,6 +876,17 @@ def test_two_projects_of_one_key_are_one(fake):
     done = studio.push(meet(fake), "c", "main", SCHEMA, PLAIN)
     assert (len(fake.projects), done.id) == (2, min(fake.projects))
     assert studio.push(meet(fake), "c", "main", SCHEMA, PLAIN).unchanged == 3
+
+
+def test_project_is_found_among_hundreds(fake):
+    """A project on a later page of the list is found, not made again."""
+    done = studio.push(meet(fake), "c", "main", SCHEMA, PLAIN)
+    for number in range(250):
+        fake.projects[10_000 + number] = fake.projects[done.id] | {
+            "id": 10_000 + number,
+            "description": "theirs",
+        }
+    assert studio.push(meet(fake), "c", "main", SCHEMA, PLAIN).id == done.id
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,9 @@ def test_dead_process_is_passed_over(command, home):
     assert (server.running, server.password, server.api_key) == (True, "p", "k")
 
 
-@pytest.mark.parametrize("facts", [{"pid": 0}, {"pid": 1, "born": ""}], ids=["no pid", "no time"])
+@pytest.mark.parametrize(
+    "facts", [{"pid": 0, "born": "1"}, {"pid": 2**22 + 1, "born": ""}], ids=["no pid", "no time"]
+)
 def test_record_without_a_process_ends_nothing(home, facts):
     """Number 0 would mean our own process group; a process without a start time is nobody's."""
     record(home, **facts)

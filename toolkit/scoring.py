@@ -66,6 +66,11 @@ class Counts:
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
     @property
+    def total(self) -> int:
+        """Everything counted: none means there is nothing to compare."""
+        return self.tp + self.fp + self.fn
+
+    @property
     def precision(self) -> float:
         """Share of the predicted that is right; 0 when nothing was predicted."""
         return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0

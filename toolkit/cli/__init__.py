@@ -9,6 +9,7 @@ and `commands` (the commands themselves).
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -44,9 +45,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        what = f"{error.filename or 'the disk'}: cannot be used ({error.strerror})"
-        _print_error(DiskError(f"{what}; free some space or choose another place"))
-        return DiskError.exit_code
+        return _disk_failed(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -57,7 +56,21 @@ def main() -> NoReturn:
     """The `toolkit` command."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    status = run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again while it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE and status != DiskError.exit_code:
+            status = _disk_failed(error)
+    sys.exit(status)
+
+
+def _disk_failed(error: OSError) -> int:
+    what = f"{error.filename or 'the disk'}: cannot be used ({error.strerror})"
+    _print_error(DiskError(f"{what}; free some space or choose another place"))
+    return DiskError.exit_code
 
 
 def _print_error(error: ToolkitError) -> None:

@@ -117,8 +117,9 @@ def agreement_text(pair: Agreement, schema: Schema) -> str:
         exact, overlap = pair.exact[name], pair.overlap[name]
         rows.append([name, figure(exact.f1), figure(overlap.f1), exact.tp, exact.fn, exact.fp])
     relations = pair.relations
-    counts = [relations.tp, relations.fn, relations.fp]
-    rows.append(["relations", figure(relations.f1), "", *counts])
+    if relations.total:
+        counts = [relations.tp, relations.fn, relations.fp]
+        rows.append(["relations", figure(relations.f1), "", *counts])
     kappas = [(f"label in {name}", kappa) for name, kappa in pair.labels.items()]
     kappas += list(pair.attributes.items())
     kappa_rows = [
