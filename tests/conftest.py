@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,21 +98,30 @@ def studio_command():
         return Path(given) if given else environment()
 
 
+@contextmanager
+def in_folder(home, command):
+    """The toolkit's settings for a while; not over tests, which set and take back their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLKIT_HOME", str(home))
+        patch.setenv("TOOLKIT_STUDIO_COMMAND", str(command))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_site(studio_command, tmp_path_factory):
     """A real server for the whole session, with an empty database."""
     from toolkit import studio
 
     home = tmp_path_factory.mktemp("real")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOOLKIT_HOME", str(home))
-        patch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
-        try:
-            server = studio.start()
-            shutil.copytree(home / "studio", home / "empty" / "studio")
-            yield Site(server, home)
-        finally:
-            studio.stop()
+    with in_folder(home, studio_command):
+        server = studio.start()
+    try:
+        shutil.copytree(home / "studio", home / "empty" / "studio")
+        yield Site(server, home)
+    finally:
+        with in_folder(home, studio_command):
+            stopped = studio.stop()
+    assert stopped
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
-LOCKS = [*sorted((ROOT / "scripts/locks").glob("*.txt")), ROOT / "toolkit/data/label-studio.lock"]
+LOCKS = sorted([*(ROOT / "scripts/locks").glob("*.txt"), *(ROOT / "toolkit/data").glob("*.lock")])
 
 # Written in pieces, so that this file does not hold what it looks for.
 FORBIDDEN = {
@@ -82,7 +82,11 @@ def test_locks_hold_every_declared_dependency():
 
 def test_label_studio_lock_pins_label_studio():
     """Label Studio's own lock is the closure of the version the toolkit was tried with."""
-    assert re.search(r"^label-studio==1\.23\.2\b", LOCKS[-1].read_text(), re.MULTILINE)
+    assert re.search(
+        r"^label-studio==1\.23\.2\b",
+        (ROOT / "toolkit/data/label-studio.lock").read_text(),
+        re.MULTILINE,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +112,7 @@ def wheel(tmp_path_factory):
     "name",
     [
         "toolkit/py.typed",
+        "toolkit/data/build.lock",
         "toolkit/data/label-studio.lock",
         "toolkit/data/schemas/commitments.yaml",
         "toolkit/data/annotations/communique/documents.jsonl",

@@ -475,7 +475,9 @@ def test_agreement_on_relations_shows_counts():
     """Both, only the first, only the second."""
     pair = Agreement(("a", "b"), 1, {"all": Counts(1, 0, 0)}, {}, {}, {}, Counts(2, 1, 0))
     root = page(agreements=[pair])
-    assert "Relations between spans both marked: F1 0.800 (both 2, only a 0, only b 1)." in root.text
+    assert (
+        "Relations between spans both marked: F1 0.800 (both 2, only a 0, only b 1)." in root.text
+    )
 
 
 def test_a_negative_kappa_has_a_true_minus():

@@ -246,6 +246,7 @@ def push(
         "unchanged": done.unchanged,
         "skipped": done.skipped,
         "quarantined": done.quarantined,
+        "removed": done.removed,
         "schema_updated": done.schema_updated,
         "dry_run": dry_run,
     }
