@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -518,21 +519,24 @@ WRITING = {
 }
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
     """A disk that takes no more than a hundred bytes a file."""
+    # Only around the command: the tests' own log may be a longer file.
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 @pytest.mark.parametrize(("line", "place"), WRITING.values(), ids=WRITING)
-def test_full_disk(here, refused, request, line, place):
+def test_full_disk(here, refused, line, place):
     """What does not fit on the disk is not written at all, and what was there stays: exit code 15."""
     Path("out.jsonl").write_text("as it was\n")
-    request.getfixturevalue("full_disk")
-    status, out, err = refused(line)
+    with full_disk():
+        status, out, err = refused(line)
     assert (status, out) == (15, "")
     assert err.startswith(f"error: {place}: cannot be written (")
     assert err.endswith("File too large); free some space or choose another folder\n")
