@@ -531,3 +531,16 @@ def test_table():
     """Words stand left, figures right, under a rule."""
     shown = table("title", ["label", "n"], [["a", 10], ["long", 5]])
     assert shown == "title\nlabel   n\n─────  ──\na      10\nlong    5"
+
+
+COMMUNIQUE = str(Path(__file__).parent.parent / "annotations/communique")
+
+
+def test_audit_prints_figures_beside_bands(run):
+    """Only when asked for; the figures are no faults."""
+    status, out, err = run("check", "--audit", "--json", COMMUNIQUE)
+    told = json.loads(out)
+    (figures,) = told["audit"].values()
+    assert (status, err, told["faults"]) == (0, "", [])
+    assert {"group", "name", "value", "band", "inside", "note"} == figures[0].keys()
+    assert "figures outside their band" in run("check", "--audit", COMMUNIQUE)[1]

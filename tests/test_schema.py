@@ -545,3 +545,54 @@ def test_a_path_may_be_relative(load, tmp_path, monkeypatch):
     load()
     monkeypatch.chdir(tmp_path)
     assert Schema.load(Path("small.yaml")).guideline == "# How\n"
+
+
+WHOLE = {"kind": "plan", "status": "asserted", "polarity": "+", "specificity": "vague"}
+
+
+@pytest.fixture(scope="module")
+def commitments():
+    """The schema of the benchmark."""
+    return Schema.load(COMMITMENTS)
+
+
+# ── gold ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("spans", "told"),
+    [
+        (
+            [Span(0, 5, "PARTY", "s1")],
+            "d: PARTY 0–5 begins or ends with white space: 'Rome '; move its edge",
+        ),
+        (
+            [Span(20, 24, "DATE", "s1")],
+            "d: DATE 20–24 lies in page furniture; remove it or mend the zone",
+        ),
+        (
+            [Span(0, 9, "COMMITMENT", "s1", attributes=WHOLE), Span(5, 11, "AMOUNT", "s2")],
+            "d: AMOUNT 5–11 crosses COMMITMENT 0–9; layers nest or stand apart: move an edge",
+        ),
+        (
+            [Span(0, 9, "COMMITMENT", "s1", attributes={**WHOLE, "kind": ""})],
+            "d: COMMITMENT 0–9 has no kind; decide it",
+        ),
+    ],
+    ids=["edge", "boilerplate", "crossing", "missing attribute"],
+)
+def test_gold_holds_nothing_ragged(commitments, spans, told):
+    """Each fault of finished gold, with its place and cure."""
+    document = Document("d", "Rome pays 5 euros.\n\nRead", zones=(Zone(20, 24, "boilerplate"),))
+    annotation = Annotation("d", "gold", tuple(spans))
+    found = list(commitments.gold_faults(annotation, document, place="gold.jsonl", line=3))
+    assert [str(fault) for fault in found] == [f"gold.jsonl:3: {told}"]
+
+
+def test_nested_gold_is_fine(commitments):
+    """A mention inside a commitment, at its edge too, crosses nothing."""
+    document = Document("d", "Rome pays 5 euros now.")
+    spans = (Span(0, 17, "COMMITMENT", "s1", attributes=WHOLE), Span(0, 4, "PARTY", "s2"))
+    spans += (Span(10, 17, "AMOUNT", "s3"), Span(18, 21, "DATE", "s4"))
+    annotation = Annotation("d", "gold", spans)
+    assert list(commitments.gold_faults(annotation, document, place="gold.jsonl")) == []

@@ -246,6 +246,8 @@ def check(root: Path) -> tuple[list[Fault], Counter[str]]:
         for annotation in annotations:
             counts["spans"] += len(annotation.spans)
             counts["relations"] += len(annotation.relations)
+        if annotator == GOLD and not found:
+            faults += _gold_faults(corpus, annotations)
     try:
         faults += _registry_faults(corpus, annotations if GOLD in names else ())
     except InvalidDataError as error:
@@ -303,6 +305,13 @@ def _read_annotations(
         if flat:
             faults += corpus.schema.overlaps(annotation, place=place, line=line)
     return faults, tuple(annotations)
+
+
+def _gold_faults(corpus: Corpus, gold: Sequence[Annotation]) -> Iterator[Fault]:
+    texts, place = corpus.texts, str(corpus.path_of(GOLD))
+    for line, annotation in enumerate(gold, start=1):
+        document = texts[annotation.document]
+        yield from corpus.schema.gold_faults(annotation, document, place=place, line=line)
 
 
 def _registry_faults(corpus: Corpus, gold: Sequence[Annotation]) -> list[Fault]:

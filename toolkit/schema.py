@@ -190,6 +190,28 @@ class Schema:
             seen.add(span.id)
         yield from self._relation_faults(annotation, place, line)
 
+    def gold_faults(
+        self, annotation: Annotation, document: Document, *, place: str, line: int = 0
+    ) -> Iterator[Fault]:
+        """What finished gold must not hold: ragged edges, crossings, furniture, open questions."""
+        for span in annotation.spans:
+            for rule, what, cure in self._gold_span_faults(span, document):
+                yield Fault(place, line, f"{_where(annotation, span)} {what}", cure, rule)
+        for outer, inner in _crossings(annotation.spans):
+            what = f"{_where(annotation, inner)} crosses {outer.label} {outer.start}–{outer.end}"
+            yield Fault(place, line, what, "layers nest or stand apart: move an edge", "crossing")
+
+    def _gold_span_faults(self, span: Span, document: Document) -> Iterator[tuple[str, str, str]]:
+        surface = document.text[span.start : span.end]
+        if surface != surface.strip():
+            yield "edge", f"begins or ends with white space: {surface!r}", "move its edge"
+        for zone in document.zones:
+            if zone.zone == "boilerplate" and span.start < zone.end and zone.start < span.end:
+                yield "boilerplate", "lies in page furniture", "remove it or mend the zone"
+        for attribute in self.attributes_of(span.label):
+            if attribute.required and not attribute.of(span):
+                yield "missing-attribute", f"has no {attribute.name}", "decide it"
+
     def overlaps(self, annotation: Annotation, *, place: str, line: int = 0) -> Iterator[Fault]:
         """Spans of one layer that overlap. Allowed in what annotators drew, never in gold."""
         for layer in self.layers:
@@ -264,6 +286,15 @@ def document_faults(document: Document, *, place: str, line: int = 0) -> Iterato
         if not 0 <= zone.start < zone.end <= len(document.text):
             what = f"{where}: zone {zone.zone} {zone.start}–{zone.end} lies outside the text"
             yield Fault(place, line, what, "mend its offsets", "outside-text")
+
+
+def _crossings(spans: Iterable[Span]) -> Iterator[tuple[Span, Span]]:
+    """Pairs of spans that overlap without one lying inside the other."""
+    open_spans: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        open_spans = [other for other in open_spans if other.end > span.start]
+        yield from ((o, span) for o in open_spans if o.start < span.start and o.end < span.end)
+        open_spans.append(span)
 
 
 def _where(annotation: Annotation, span: Span) -> str:

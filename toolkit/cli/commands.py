@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from toolkit.cli.options import CorpusArgument, DryRunOption, JsonOption, ProjectOption, UrlOption
+from toolkit.cli.server import studio_app
 from toolkit.cli.terminal import figure, result, say, table
 from toolkit.errors import QUARANTINED, UsageError
 
@@ -36,29 +38,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
 )
-studio_app = typer.Typer(help="Run a Label Studio on this machine alone.", no_args_is_help=True)
 
 DEFAULT_CORPUS = Path("annotations/communique")
 DEFAULT_DATASET = Path("build/dataset")
-
-CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus.")]
-ProjectOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", help="Name of the project; one per annotator keeps readings blind."
-    ),
-]
-UrlOption = Annotated[
-    str,
-    typer.Option(
-        metavar="URL",
-        help="Label Studio's address; else LABEL_STUDIO_URL, else the local server.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -124,10 +106,18 @@ def check(
             metavar="PATH", help="Schema files and corpus folders; else all that are here."
         ),
     ] = None,
+    with_audit: Annotated[
+        bool, typer.Option("--audit", help="Print a corpus's figures beside their bands as well.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check schemas and corpora; list every fault with its line."""
+    """Check schemas and corpora; list every fault with its line.
+
+    With --audit: style, similarity, densities, leakage, hardness, numbers and baselines of each
+    corpus, each figure beside the band it should lie in.
+    """
     from toolkit import corpus
+    from toolkit.cli.steps import audit_facts, audit_text
     from toolkit.errors import Fault, InvalidDataError
     from toolkit.schema import Schema
 
@@ -143,76 +133,17 @@ def check(
             checked[str(path)] = {"labels": len(Schema.load(path).labels)}
         except InvalidDataError as error:
             faults += error.faults
-    told = {"checked": checked, "faults": [str(fault) for fault in faults]}
+    told: dict[str, Any] = {"checked": checked, "faults": [str(fault) for fault in faults]}
     lines = [
         f"{path}: " + ", ".join(f"{number} {what}" for what, number in counts.items())
         for path, counts in checked.items()
     ]
+    if with_audit and not faults:
+        told["audit"] = {path: audit_facts(Path(path)) for path in checked if Path(path).is_dir()}
+        lines += [audit_text(path, figures) for path, figures in told["audit"].items()]
     result(told, as_json=as_json, text="\n".join(lines))
     if faults:
         raise InvalidDataError(faults)
-
-
-@studio_app.command("start")
-def studio_start(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
-    ] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Start the local Label Studio; again gives the same one.
-
-    The first start installs it into an environment of its own and makes its database.
-    """
-    from toolkit import studio
-
-    server = studio.start(port=port, say=say)
-    told = {"url": server.url, "pid": server.pid, "email": server.email}
-    text = f"{server.url}\nlog in as {server.email} with {server.password}"
-    result(told, as_json=as_json, text=f"{text}\nstop it with: toolkit studio stop")
-
-
-@studio_app.command("stop")
-def studio_stop(as_json: JsonOption = False) -> None:
-    """Stop the local Label Studio; its data stay."""
-    from toolkit import studio
-
-    stopped = studio.stop()
-    result({"stopped": stopped}, as_json=as_json, text="stopped" if stopped else "was not running")
-
-
-@studio_app.command("status")
-def studio_status(as_json: JsonOption = False) -> None:
-    """Say whether the local Label Studio runs, and where."""
-    from toolkit import studio
-
-    server = studio.status()
-    told = {
-        "running": server.running,
-        "url": server.url if server.running else None,
-        "pid": server.pid,
-    }
-    result(told, as_json=as_json, text=server.url if server.running else "not running")
-
-
-@studio_app.command("invite")
-def studio_invite(
-    pseudonym: Annotated[
-        str, typer.Argument(metavar="PSEUDONYM", help="Name that stands in records, such as a1.")
-    ],
-    as_json: JsonOption = False,
-) -> None:
-    """Make an annotator's login on the local Label Studio."""
-    from toolkit import studio
-
-    server = studio.status()
-    if not server.running:
-        raise UsageError("the local Label Studio is not running; start it: toolkit studio start")
-    person = studio.invite(server, pseudonym)
-    told = {"pseudonym": pseudonym, "email": person.email, "url": server.url}
-    result(
-        told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}"
-    )
 
 
 app.add_typer(studio_app, name="studio")

@@ -1,0 +1,75 @@
+"""`toolkit studio`: a Label Studio of one's own, from the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.options import JsonOption
+from toolkit.cli.terminal import result, say
+from toolkit.errors import UsageError
+
+studio_app = typer.Typer(help="Run a Label Studio on this machine alone.", no_args_is_help=True)
+
+
+@studio_app.command("start")
+def studio_start(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the local Label Studio; again gives the same one.
+
+    The first start installs it into an environment of its own and makes its database.
+    """
+    from toolkit import studio
+
+    server = studio.start(port=port, say=say)
+    told = {"url": server.url, "pid": server.pid, "email": server.email}
+    text = f"{server.url}\nlog in as {server.email} with {server.password}"
+    result(told, as_json=as_json, text=f"{text}\nstop it with: toolkit studio stop")
+
+
+@studio_app.command("stop")
+def studio_stop(as_json: JsonOption = False) -> None:
+    """Stop the local Label Studio; its data stay."""
+    from toolkit import studio
+
+    stopped = studio.stop()
+    result({"stopped": stopped}, as_json=as_json, text="stopped" if stopped else "was not running")
+
+
+@studio_app.command("status")
+def studio_status(as_json: JsonOption = False) -> None:
+    """Say whether the local Label Studio runs, and where."""
+    from toolkit import studio
+
+    server = studio.status()
+    told = {
+        "running": server.running,
+        "url": server.url if server.running else None,
+        "pid": server.pid,
+    }
+    result(told, as_json=as_json, text=server.url if server.running else "not running")
+
+
+@studio_app.command("invite")
+def studio_invite(
+    pseudonym: Annotated[
+        str, typer.Argument(metavar="PSEUDONYM", help="Name that stands in records, such as a1.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Make an annotator's login on the local Label Studio."""
+    from toolkit import studio
+
+    server = studio.status()
+    if not server.running:
+        raise UsageError("the local Label Studio is not running; start it: toolkit studio start")
+    person = studio.invite(server, pseudonym)
+    told = {"pseudonym": pseudonym, "email": person.email, "url": server.url}
+    result(
+        told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}"
+    )
