@@ -631,3 +631,13 @@ def test_every_bad_prediction_is_listed(read):
         (1, "unknown-label"),
         (2, "outside-text"),
     ]
+
+
+def test_a_document_without_an_event_is_its_own_story(tmp_path):
+    """It is split by its id, so that plain documents need no events made up for them."""
+    files.write_text(tmp_path / "corpus.yaml", "name: plain\nschema: commitments\n")
+    documents = [Document(name, f"{name} will pay.") for name in ("d1", "d2", "d3")]
+    files.write_jsonl(tmp_path / "documents.jsonl", documents)
+    files.write_text(tmp_path / "splits.yaml", "train: [d1]\nvalidation: [d2]\ntest: [d3]\n")
+    assert check(tmp_path)[0] == []
+    assert Corpus.load(tmp_path).splits().of(documents[2].story) == "test"

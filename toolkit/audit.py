@@ -65,7 +65,7 @@ def audit(corpus: Corpus) -> list[Figure]:
     splits = corpus.splits()
     sides: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
-        sides[splits.of(document.event) or "none"].append(document)
+        sides[splits.of(document.story) or "none"].append(document)
     written = [document for document in documents if not is_rewritten(document)]
     return [
         *_style(written),
@@ -185,12 +185,12 @@ def _similarity(documents: Sequence[Document]) -> Iterator[Figure]:
     same: list[float] = [0.0]
     cross: list[float] = [0.0]
     for one, other in combinations(documents, 2):
-        target = same if one.event == other.event else cross
+        target = same if one.story == other.story else cross
         target.append(_jaccard(fives[one.id], fives[other.id]))
     group = "similarity"
     yield Figure(group, "5-gram Jaccard within an event, largest", max(same), None, 0.05)
     yield Figure(group, "5-gram Jaccard across events, largest", max(cross), None, 0.015)
-    one_each = list({document.event: document for document in documents}.values())
+    one_each = list({document.story: document for document in documents}.values())
     pooled = [token for document in one_each for token in tokens[document.id]]
     for n, low in ((2, 0.55), (3, 0.85)):
         found = ngrams(pooled[:50_000], n)
@@ -390,7 +390,7 @@ def _surnames(
     for document in documents:
         for span in gold[document.id].spans:
             if span.label == "PARTY" and title.search(document.text[: span.start][-12:]):
-                holders[span.text.split()[-1]].add(document.event)
+                holders[span.text.split()[-1]].add(document.story)
     if not holders:
         return []
     name = max(holders, key=lambda name: (len(holders[name]), name))

@@ -161,7 +161,7 @@ class Corpus:
 
     def copy(self, root: Path, *, name: str, events: Sequence[str]) -> Corpus:
         """The documents and decisions of some events as a corpus of another name, unannotated."""
-        documents = [document for document in self.documents if document.event in events]
+        documents = [document for document in self.documents if document.story in events]
         kept = {document.id for document in documents}
         splits = self.splits()
         beside = (self.root / self.info.schema).is_file()
@@ -349,13 +349,13 @@ def _split_faults(
                 what = f"event {event!r} is in {placed[event]} and in {split}"
                 yield Fault(str(path), lines[split, n], what, "keep it in one", "leak")
             placed.setdefault(event, split)
-    for event in sorted({document.event for document in documents} - placed.keys()):
+    for event in sorted({document.story for document in documents} - placed.keys()):
         yield Fault(str(path), 0, f"event {event!r} is in no split", "add it to one", "no-split")
     by_text: dict[str, str] = {}
     for line, document in enumerate(documents, start=1):
-        if document.event not in placed:
+        if document.story not in placed:
             continue
-        split = placed[document.event]
+        split = placed[document.story]
         other = by_text.setdefault(" ".join(document.text.split()), split)
         if other != split:
             what = f"the text of {document.id!r} is in {other} and in {split}"

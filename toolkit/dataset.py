@@ -145,7 +145,7 @@ def _split(
         document = texts[annotation.document]
         document = replace(document, tokens=tokenize(document, corpus.schema.language))
         faults += _cut_faults(document, annotation, str(corpus.path_of("gold")))
-        split = splits.of(document.event)
+        split = splits.of(document.story)
         if split is not None:
             result[split].append((document, annotation))
     if faults:

@@ -66,6 +66,11 @@ class Document:
     zones: tuple[Zone, ...] = ()
     tokens: tuple[Token, ...] = ()
 
+    @property
+    def story(self) -> str:
+        """What a split keeps together: the event, or the document itself when it names none."""
+        return self.event or self.id
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

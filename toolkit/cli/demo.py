@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,7 @@ def _label(source: Corpus, corpus: Corpus, diary: _Diary) -> int:
         for name in ANNOTATORS:
             done = studio.push(admin, corpus.name, name, corpus.schema, corpus.documents)
             outcome.append(f"project {name}: created {done.created}, unchanged {done.unchanged}")
-    with diary.step("Label", "open the project, label, submit") as outcome:
+    with diary.step("Label", "") as outcome:
         for name in ANNOTATORS:
             outcome.append(f"{name} submitted {_submit(source, corpus, server, name)}")
     with diary.step("Pull", f"toolkit pull {root}") as outcome:
@@ -265,9 +266,8 @@ def _page(
         "data": f"{built.facts['name']} {built.facts['version']}, sha256 {built.facts['sha256'][:16]}",
         "schema": str(built.facts["schema"]),
         "model": f"{model.name}, seed {model.facts['seed']}, best step {model.facts['best_step']}",
-        "scorer": score.signature,
         "toolkit": __version__,
-        "spaCy": str(model.nlp.meta["spacy_version"]),
+        "spaCy": metadata.version("spacy"),
     }
     html = report.demo_page(
         title="Communiqué: the whole job, once",
