@@ -160,7 +160,8 @@ def _cut_faults(document: Document, annotation: Annotation, place: str) -> list[
             (t for t in document.tokens if t[0] < span.start < t[1] or t[0] < span.end < t[1]), None
         )
         token = repr(document.text[slice(*inside)]) if inside else "white space"
-        what = f"{document.id}: {span.label} {span.start}–{span.end} {span.text!r} cuts {token}"
+        surface = document.text[span.start : span.end]
+        what = f"{document.id}: {span.label} {span.start}–{span.end} {surface!r} cuts {token}"
         faults.append(Fault(place, 0, what, "move the span's edge to the token's", "cuts-token"))
     return faults
 
