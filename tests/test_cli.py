@@ -540,7 +540,8 @@ def test_audit_prints_figures_beside_bands(run):
     """Only when asked for; the figures are no faults."""
     status, out, err = run("check", "--audit", "--json", COMMUNIQUE)
     told = json.loads(out)
-    (figures,) = told["audit"].values()
+    (audit,) = told["audit"].values()
     assert (status, err, told["faults"]) == (0, "", [])
-    assert {"group", "name", "value", "band", "inside", "note"} == figures[0].keys()
+    assert {"group", "name", "value", "band", "inside", "note"} == audit["figures"][0].keys()
+    assert [part["name"] for part in audit["parts"][:2]] == ["communique", "train"]
     assert "figures outside their band" in run("check", "--audit", COMMUNIQUE)[1]

@@ -8,6 +8,8 @@
       gold.jsonl, disputed.jsonl  what adjudication made of it
       registry.jsonl              the events behind the documents
       splits.yaml                 which events are for train, validation and test
+      slices.yaml                 which documents of test get a score of their own
+      SHA256SUMS                  what a frozen corpus's files are, as `sha256sum -c` reads it
       quarantine.jsonl            what a pull could not accept, and why
 
 One record a line, sorted by document id, so that a diff shows what changed.
@@ -28,6 +30,20 @@ from toolkit.schema import Schema, document_faults
 from toolkit.spans import GOLD, Annotation, Document, Span
 
 __all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predictions"]
+
+
+SUMS = "SHA256SUMS"
+
+_FROZEN = (
+    "corpus.yaml",
+    "documents.jsonl",
+    "decisions.jsonl",
+    "gold.jsonl",
+    "disputed.jsonl",
+    "registry.jsonl",
+    "splits.yaml",
+    "slices.yaml",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,53 @@ class Corpus:
             raise InvalidDataError(faults)
         return splits
 
+    def slices(self) -> dict[str, tuple[str, ...]]:
+        """Document ids by slice; none for a corpus without slices. Raises `InvalidDataError`."""
+        path = self.root / "slices.yaml"
+        if not path.is_file():
+            return {}
+        found, lines = files.read_yaml_lines(path, dict[str, tuple[str, ...]])
+        faults = []
+        for name, ids in found.items():
+            for n, identifier in enumerate(ids):
+                if identifier not in self.texts:
+                    what = f"{name}: no document {identifier!r} in documents.jsonl"
+                    cure = "freeze the corpus again: toolkit check --freeze"
+                    faults.append(Fault(str(path), lines[name, n], what, cure, "unknown-document"))
+        if faults:
+            raise InvalidDataError(faults)
+        return found
+
+    def freeze(self, slices: Mapping[str, Sequence[str]]) -> bool:
+        """Write the slices and the checksums of every file. Gives whether anything changed."""
+        changed = files.write_yaml(self.root / "slices.yaml", slices)
+        sums = "".join(f"{digest}  {name}\n" for name, digest in self._digests().items())
+        return files.write_text(self.root / SUMS, sums) or changed
+
+    def _digests(self) -> dict[str, str]:
+        """The SHA-256 of each of the corpus's data files, by name."""
+        paths = [self.root / name for name in _FROZEN] + sorted(self.root.glob("annotators/*"))
+        return {
+            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+            if path.is_file()
+        }
+
+    def changed_since_freeze(self) -> list[Fault]:
+        """Files that are not what `SHA256SUMS` says, or that it does not name. None if not frozen."""
+        path = self.root / SUMS
+        if not path.is_file():
+            return []
+        lines = files.read_text(path).splitlines()
+        frozen = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        cure = "undo the change, or freeze the corpus again: toolkit check --freeze"
+        now = self._digests()
+        return [
+            Fault(str(self.root / name), 0, f"is not what {SUMS} says", cure, "checksum")
+            for name in sorted(frozen.keys() | now.keys())
+            if frozen.get(name) != now.get(name)
+        ]
+
     def registry(self) -> list[dict[str, Any]]:
         """The events behind the documents, if the corpus has a registry."""
         path = self.root / "registry.jsonl"
@@ -255,6 +318,7 @@ def check(root: Path) -> tuple[list[Fault], Counter[str]]:
     try:
         if (root / "splits.yaml").is_file():
             corpus.splits()
+        corpus.slices()
     except InvalidDataError as error:
         faults += error.faults
     return faults, counts

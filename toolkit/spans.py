@@ -22,6 +22,7 @@ __all__ = [
     "Token",
     "Value",
     "Zone",
+    "clean_twin",
     "cut_spans",
     "edges",
     "from_tags",
@@ -243,3 +244,31 @@ def edges(spans: Iterable[Span]) -> list[Token]:
     """
     points = sorted({point for span in spans for point in (span.start, span.end)})
     return list(pairwise(points))
+
+
+def clean_twin(document: Document, annotation: Annotation) -> tuple[Document, Annotation]:
+    """The page without its furniture, and the same reading moved along with the text.
+
+    Scored in pairs, page and twin say what furniture costs a system. The twin's id ends in `-clean`.
+    Raises `ValueError` when a span does not lie inside one headline or body zone.
+    """
+    text, zones, moved = "", [], {}
+    last: Zone | None = None
+    for zone in sorted(document.zones, key=lambda zone: zone.start):
+        if zone.zone != "boilerplate":
+            if text:
+                beside = last is not None and last.zone != "boilerplate"
+                text += document.text[last.end : zone.start] if last and beside else "\n\n"
+            moved[zone] = len(text) - zone.start
+            text += document.text[zone.start : zone.end]
+            zones.append(Zone(len(text) - (zone.end - zone.start), len(text), zone.zone))
+        last = zone
+    spans = []
+    for span in annotation.spans:
+        shift = next((by for z, by in moved.items() if z.start <= span.start < z.end), None)
+        if shift is None:
+            raise ValueError(f"{span.label} {span.start}–{span.end} lies in page furniture")
+        spans.append(replace(span, start=span.start + shift, end=span.end + shift))
+    name = f"{document.id}-clean"
+    twin = replace(document, id=name, text=text, zones=tuple(zones), tokens=())
+    return twin, replace(annotation, document=name, spans=tuple(spans))

@@ -106,33 +106,28 @@ def check(
             metavar="PATH", help="Schema files and corpus folders; else all that are here."
         ),
     ] = None,
+    with_gate: Annotated[
+        bool,
+        typer.Option("--corpus", help="Hold corpora to what a benchmark needs as well."),
+    ] = False,
     with_audit: Annotated[
         bool, typer.Option("--audit", help="Print a corpus's figures beside their bands as well.")
+    ] = False,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Write slices.yaml and SHA256SUMS of each corpus.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check schemas and corpora; list every fault with its line.
 
-    With --audit: style, similarity, densities, leakage, hardness, numbers and baselines of each
-    corpus, each figure beside the band it should lie in.
+    With --corpus: also leaks from train to test, slices against their rules, registry against gold,
+    and files against their checksums. With --audit: how large each part is, and style, similarity,
+    densities, leakage, hardness, numbers and baselines, each figure beside the band it should lie in.
     """
-    from toolkit import corpus
-    from toolkit.cli.steps import audit_facts, audit_text
-    from toolkit.errors import Fault, InvalidDataError
-    from toolkit.schema import Schema
+    from toolkit.cli.checks import audit_facts, audit_text, check_paths
+    from toolkit.errors import InvalidDataError
 
-    faults: list[Fault] = []
-    checked: dict[str, Any] = {}
-    for path in paths or _everything():
-        if path.is_dir():
-            found, counts = corpus.check(path)
-            faults += found
-            checked[str(path)] = dict(counts)
-            continue
-        try:
-            checked[str(path)] = {"labels": len(Schema.load(path).labels)}
-        except InvalidDataError as error:
-            faults += error.faults
+    checked, faults = check_paths(paths or _everything(), with_gate=with_gate, freeze=freeze)
     told: dict[str, Any] = {"checked": checked, "faults": [str(fault) for fault in faults]}
     lines = [
         f"{path}: " + ", ".join(f"{number} {what}" for what, number in counts.items())

@@ -23,46 +23,6 @@ if TYPE_CHECKING:
     from toolkit.studio import Studio
 
 
-# ── audit ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def audit_facts(root: Path) -> list[dict[str, Any]]:
-    """The audit of a corpus as plain values."""
-    from toolkit.audit import audit
-    from toolkit.corpus import Corpus
-
-    return [
-        {
-            "group": found.group,
-            "name": found.name,
-            "value": found.value,
-            "band": found.band,
-            "inside": found.inside,
-            "note": found.note,
-        }
-        for found in audit(Corpus.load(root))
-    ]
-
-
-def audit_text(path: str, figures: Sequence[Mapping[str, Any]]) -> str:
-    """An audit as a table, with what lies outside its band marked, and counted at the end."""
-    judged = [found for found in figures if found["inside"] is not None]
-    rows = [
-        [
-            found["name"],
-            figure(found["value"]),
-            found["band"],
-            {True: "", False: "outside", None: "–"}[found["inside"]],
-        ]
-        for found in figures
-    ]
-    outside = sum(not found["inside"] for found in judged)
-    head = ["figure", "value", "band", ""]
-    return (
-        table(f"\n{path}", head, rows) + f"\n{outside} of {len(judged)} figures outside their band"
-    )
-
-
 # ── pull ────────────────────────────────────────────────────────────────────────────────────────
 
 
