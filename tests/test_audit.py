@@ -126,6 +126,8 @@ def test_a_copy_of_train_in_test_is_seen(corpus):
             return (*gold.values(), replace(gold[origin.id], document=copy.id))
 
         splits = staticmethod(corpus.splits)
+        slices = staticmethod(corpus.slices)
+        registry = staticmethod(corpus.registry)
 
     found = {figure.name: figure for figure in audit(Leaky)}
     assert not found["tokens of test in 13-grams of train"].inside

@@ -41,6 +41,7 @@ DOORS = {
     "huggingface_hub": "dataset",
     "spacy": "ner",
     "seqeval": "scoring",
+    "numpy": "scoring",
     "yaml": "files",
     "pydantic": "files",
     "msgspec": "files",

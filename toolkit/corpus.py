@@ -131,6 +131,11 @@ class Corpus:
         return {document.id: document for document in self.documents}
 
     @property
+    def stories(self) -> Mapping[str, str]:
+        """The event of each document, by document id."""
+        return {document.id: document.story for document in self.documents}
+
+    @property
     def annotators(self) -> tuple[str, ...]:
         """The pseudonyms that have a file of readings."""
         return tuple(sorted(path.stem for path in (self.root / "annotators").glob("*.jsonl")))

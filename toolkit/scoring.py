@@ -15,7 +15,17 @@ from toolkit.errors import Fault, InvalidDataError
 from toolkit.schema import Layer, Schema
 from toolkit.spans import Annotation, Span, edges, overlapping, to_tags
 
-__all__ = ["SIGNATURE", "Counts", "LayerScore", "Ratios", "Score", "count", "match", "score"]
+__all__ = [
+    "SIGNATURE",
+    "Counts",
+    "LayerScore",
+    "Ratios",
+    "Score",
+    "count",
+    "interval",
+    "match",
+    "score",
+]
 
 SIGNATURE = "seqeval|strict|IOB2|exact span and label|macro over labels seen in gold or prediction"
 """What a score means; it travels with every score."""
@@ -123,6 +133,30 @@ def count(gold: Sequence[Span], predicted: Sequence[Span], *, min_iou: float = 1
     gold, predicted = _unique(gold), _unique(predicted)
     tp = len(match(gold, predicted, min_iou=min_iou))
     return Counts(tp, len(predicted) - tp, len(gold) - tp)
+
+
+LEAST_UNITS = 5
+"""Fewer units give no interval worth the name."""
+
+
+def interval(
+    units: Sequence[Counts], *, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """The 95 % interval of F1 when whole units, events or documents, are drawn anew.
+
+    Percentile bootstrap (Efron & Tibshirani 1993). Spans of one event are not independent, so units
+    are resampled and never spans. None for fewer than five units, or where nothing was counted.
+    """
+    import numpy
+
+    if len(units) < LEAST_UNITS or not sum(unit.total for unit in units):
+        return None
+    table = numpy.array([(2 * unit.tp, unit.total + unit.tp) for unit in units], dtype=float)
+    even = numpy.full(len(units), 1 / len(units))
+    draws = numpy.random.default_rng(seed).multinomial(len(units), even, size=resamples) @ table
+    f1 = numpy.divide(draws[:, 0], draws[:, 1], out=numpy.zeros(resamples), where=draws[:, 1] > 0)
+    low, high = numpy.quantile(f1, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def score(

@@ -87,7 +87,20 @@ def _significant(text: str) -> int:
 
 
 DEFAULT_NAMES = frozenset(
-    ["Elara", "Voss", "Thorne", "Vasquez", "Okafor", "Lyra", "Kaelen", "Aldric", "Mirelle", "Zephyr", "Calloway", "Blackwood"]
+    [
+        "Elara",
+        "Voss",
+        "Thorne",
+        "Vasquez",
+        "Okafor",
+        "Lyra",
+        "Kaelen",
+        "Aldric",
+        "Mirelle",
+        "Zephyr",
+        "Calloway",
+        "Blackwood",
+    ]
 )
 """Names that language models give to every second person they invent."""
 

@@ -217,7 +217,9 @@ def agreement(root: CorpusArgument = DEFAULT_CORPUS, as_json: JsonOption = False
 
     corpus = Corpus.load(root)
     readings = {name: corpus.annotations(name) for name in corpus.annotators}
-    found = adjudication.agreement(readings, corpus.schema, spans_only=corpus.spans_only)
+    found = adjudication.agreement(
+        readings, corpus.schema, spans_only=corpus.spans_only, stories=corpus.stories
+    )
     if not found:
         what = f"{root}: {len(readings)} annotator{'' if len(readings) == 1 else 's'}"
         raise UsageError(f"{what}; agreement takes two: pull a second reading")

@@ -96,10 +96,13 @@ def agreement_facts(pair: Agreement) -> dict[str, Any]:
     def counts(part: Any) -> dict[str, Any]:
         return {"f1": part.f1, "both": part.tp, "only_first": part.fn, "only_second": part.fp}
 
+    def interval(name: str) -> dict[str, Any]:
+        return {"interval": pair.intervals.get(name)}
+
     return {
         "annotators": list(pair.annotators),
         "documents": pair.documents,
-        "exact": {name: counts(part) for name, part in pair.exact.items()},
+        "exact": {name: counts(part) | interval(name) for name, part in pair.exact.items()},
         "overlap": {name: counts(part) for name, part in pair.overlap.items()},
         "label_kappa": {name: dataclasses.asdict(k) for name, k in pair.labels.items()},
         "attribute_kappa": {name: dataclasses.asdict(k) for name, k in pair.attributes.items()},
@@ -110,16 +113,17 @@ def agreement_facts(pair: Agreement) -> dict[str, Any]:
 def agreement_text(pair: Agreement, schema: Schema) -> str:
     """An agreement as tables."""
     first, second = pair.annotators
-    head = ["label", "exact F1", "overlap F1", "both", f"only {first}", f"only {second}"]
+    head = ["label", "exact F1", "95 %", "overlap F1", "both", f"only {first}", f"only {second}"]
     names = [*(label.name for label in schema.labels), "all"]
     rows = []
     for name in names:
         exact, overlap = pair.exact[name], pair.overlap[name]
-        rows.append([name, figure(exact.f1), figure(overlap.f1), exact.tp, exact.fn, exact.fp])
+        shown = [figure(exact.f1), _interval(pair.intervals.get(name)), figure(overlap.f1)]
+        rows.append([name, *shown, exact.tp, exact.fn, exact.fp])
     relations = pair.relations
     if relations.total:
         counts = [relations.tp, relations.fn, relations.fp]
-        rows.append(["relations", figure(relations.f1), "", *counts])
+        rows.append(["relations", figure(relations.f1), "", "", *counts])
     kappas = [(f"label in {name}", kappa) for name, kappa in pair.labels.items()]
     kappas += list(pair.attributes.items())
     kappa_rows = [
@@ -134,6 +138,10 @@ def agreement_text(pair: Agreement, schema: Schema) -> str:
     title = f"{first} and {second}, {pair.documents} documents"
     below = table("Cohen's kappa on matched spans", ["", "kappa", "spans", "agreed"], kappa_rows)
     return table(title, head, rows) + "\n\n" + below
+
+
+def _interval(found: tuple[float, float] | None) -> str:
+    return f"{figure(found[0])}–{figure(found[1])}" if found else "–"
 
 
 def adjudicate_corpus(corpus: Corpus, decisions: Path | None = None) -> dict[str, Any]:
@@ -199,7 +207,9 @@ def build_corpus(corpus: Corpus, output: Path, *, allow_disputed: bool = False) 
         output,
         tokenize=ner.tokenize,
         tokenizer=TOKENIZER,
-        agreements=agreement(readings, corpus.schema, spans_only=corpus.spans_only),
+        agreements=agreement(
+            readings, corpus.schema, spans_only=corpus.spans_only, stories=corpus.stories
+        ),
         version=__version__,
     )
 
