@@ -8,9 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.audit import Figure, audit, body, is_rewritten, ngrams, sentences, words
+from toolkit import files
+from toolkit.audit import (
+    Figure,
+    audit,
+    body,
+    composition,
+    gate,
+    is_rewritten,
+    ngrams,
+    sentences,
+    slices,
+    words,
+)
+from toolkit.audit.baselines import split_auc
 from toolkit.corpus import Corpus
-from toolkit.spans import Document, Zone
+from toolkit.spans import GOLD, Document, Zone
 
 ROOT = Path(__file__).parent.parent
 
@@ -158,3 +171,177 @@ def test_machine_rewritten_pages_are_a_genre_of_their_own(corpus):
     """They are known by their genre, and there are some."""
     assert any(map(is_rewritten, corpus.documents))
     assert not is_rewritten(Document("d", "t", genre="wire report"))
+
+
+# ── slices, parts and the gate, on a small corpus ───────────────────────────────────────────────
+
+TEXT = (
+    "{place} signs on\n\nShare Menu Tags\n\n{leader} of {place} will open the harbour, said the"
+    " ministry. {leader} will speak soon. He plans to travel. They will dine. It will rain."
+)
+"""A page: one commitment, four sentences with a trigger word that promise nothing."""
+
+
+def page(number, event, place, leader):
+    """One document and its gold."""
+    text = TEXT.format(place=place, leader=leader)
+    furniture = text.index("Share"), text.index("Tags") + 4
+    zones = [
+        {"start": 0, "end": text.index("\n"), "zone": "headline"},
+        {"start": furniture[0], "end": furniture[1], "zone": "boilerplate"},
+        {"start": furniture[1] + 2, "end": len(text), "zone": "body"},
+    ]
+    name = f"{event}-d{number}"
+    start = text.index(leader)
+    promise = text.index(f"{leader} of"), text.index(", said")
+    document = {"id": name, "text": text, "event": event, "genre": "web page", "zones": zones}
+    spans = [
+        {"start": promise[0], "end": promise[1], "label": "COMMITMENT", "id": "s1"}
+        | {
+            "attributes": {
+                "kind": "plan",
+                "status": "asserted",
+                "polarity": "+",
+                "specificity": "specific",
+                "commitment_id": f"{event}-c01",
+            }
+        },
+        {"start": start, "end": start + len(leader), "label": "PARTY", "id": "s2"},
+    ]
+    return document, {"document": name, "annotator": GOLD, "spans": spans}
+
+
+def event(name, place, leader, **more):
+    """One record of the registry."""
+    actors = [
+        {"id": "L", "name": f"{place} {leader}", "kind": "office-holder", "aliases": [leader]},
+        {"id": "S", "name": place, "kind": "state", "aliases": []},
+    ]
+    return {"event": name, "actors": actors, "commitments": [{"id": f"{name}-c01"}]} | more
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A frozen corpus of three events, one a split; test shares no name with the others."""
+    told = (("e1", "Tovland", "Voss"), ("e2", "Sunholm", "Ilmar"), ("e3", "Nuraq", "Qabeth"))
+    pairs = [page(1, *which) for which in told]
+    files.write_text(tmp_path / "corpus.yaml", "name: small\nschema: commitments\n")
+    files.write_jsonl(tmp_path / "documents.jsonl", [document for document, _ in pairs])
+    files.write_jsonl(tmp_path / "gold.jsonl", [gold for _, gold in pairs])
+    registry = [event(*which, states="invented") for which in told]
+    files.write_jsonl(tmp_path / "registry.jsonl", registry)
+    files.write_text(tmp_path / "splits.yaml", "train: [e1]\nvalidation: [e2]\ntest: [e3]\n")
+    return Corpus.load(tmp_path)
+
+
+def rewrite(corpus, name, change):
+    """The corpus with one file changed."""
+    path = corpus.root / name
+    path.write_text(change(path.read_text("utf-8")), "utf-8")
+    return Corpus.load(corpus.root)
+
+
+def test_slices_follow_their_rules(small):
+    """One noisy page about a leader whose names occur nowhere else, hard for its trigger words."""
+    every = ("hardneg", "invented-state", "leaders", "noisy", "unseen")
+    assert slices(small) == dict.fromkeys(every, ("e3-d1",))
+
+
+@pytest.mark.parametrize("name", ["Qabeth", "Nuraq"])
+def test_a_name_met_in_training_is_not_unseen(small, name):
+    """Actor or state, in running text, whatever its case."""
+    leaky = rewrite(small, "documents.jsonl", lambda text: text.replace("rain", name.upper(), 1))
+    assert "unseen" not in slices(leaky)
+
+
+def test_an_instrument_met_in_training_is_not_unseen(small):
+    """Currencies and pacts count as names do."""
+    named = rewrite(
+        small,
+        "registry.jsonl",
+        lambda text: text.replace('"event":"e3"', '"event":"e3","instruments":["Foru"]'),
+    )
+    assert "unseen" in slices(named)
+    leaky = rewrite(named, "documents.jsonl", lambda text: text.replace("rain", "Forus foru", 1))
+    assert "unseen" in slices(leaky), "in lower case it is a common word"
+    leaky = rewrite(small, "documents.jsonl", lambda text: text.replace("foru", "Foru", 1))
+    assert "unseen" not in slices(leaky)
+
+
+def test_parts_add_up(corpus):
+    """Splits make the corpus, and so do genres."""
+    parts = composition(corpus)
+    whole = parts[0]
+    for kind in ("split", "genre"):
+        found = [part for part in parts if part.kind == kind]
+        assert sum(part.documents for part in found) == whole.documents
+        assert sum(part.words for part in found) == whole.words
+        assert sum(part.spans.get("PARTY", 0) for part in found) == whole.spans["PARTY"]
+    assert whole.density("PARTY") == 1000 * whole.spans["PARTY"] / whole.words
+
+
+def test_a_sound_corpus_passes_the_gate(small):
+    """Frozen, it says so; its files are what the checksums say."""
+    assert small.freeze(slices(small))
+    assert not small.freeze(slices(small)), "a second time changes nothing"
+    assert gate(Corpus.load(small.root)) == [
+        fault for fault in gate(small) if fault.rule == "leak"
+    ], "the three pages are one text but for names"
+
+
+FAULTS = {
+    "a file changed after freezing": (
+        "splits.yaml",
+        lambda text: text + "# late\n",
+        "splits.yaml: is not what SHA256SUMS says; "
+        "undo the change, or freeze the corpus again: toolkit check --freeze",
+    ),
+    "a slice that its rule does not give": (
+        "slices.yaml",
+        lambda text: text.replace("noisy", "noisier"),
+        "slices.yaml: noisier: the rule and the file differ on e3-d1; "
+        "freeze the corpus again: toolkit check --freeze",
+    ),
+    "a commitment that should be told": (
+        "registry.jsonl",
+        lambda text: text.replace('"event":"e2"', '"event":"e2","coverage":{"e2-d1":["e2-c07"]}'),
+        "registry.jsonl:2: e2-d1 should tell e2-c07 and does not; "
+        "link it to a span, or declare it under `omitted`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_gate_names_the_fault(small, name):
+    """With its place and cure."""
+    file, change, expected = FAULTS[name]
+    small.freeze(slices(small))
+    changed = rewrite(small, file, change)
+    assert f"{small.root}/{expected}" in [str(fault) for fault in gate(changed)]
+
+
+def test_what_is_declared_omitted_is_no_fault(small):
+    """A document may leave out what its notes held."""
+    added = '"event":"e2","coverage":{"e2-d1":["e2-c07"]},"omitted":{"e2-d1":["e2-c07"]}'
+    changed = rewrite(small, "registry.jsonl", lambda text: text.replace('"event":"e2"', added))
+    assert [fault for fault in gate(changed) if fault.rule == "untold"] == []
+
+
+def test_runs_shared_with_train_are_leaks(small):
+    """The three pages repeat each other, and the gate says so."""
+    assert [fault.rule for fault in gate(small)] == ["leak", "leak"]
+
+
+def test_a_slice_of_no_document_is_refused(small):
+    """Slices name documents that are there."""
+    small.freeze({"noisy": ["e9-d1"]})
+    with pytest.raises(files.InvalidDataError, match="noisy: no document 'e9-d1'"):
+        Corpus.load(small.root).slices()
+
+
+def test_words_that_differ_tell_train_from_test():
+    """Perfectly parted vocabularies give 1, the same vocabulary a half."""
+    ours = [Document(f"a{n}", "one two three", event=f"a{n}") for n in range(10)]
+    theirs = [Document(f"b{n}", "four five six", event=f"b{n}") for n in range(10)]
+    assert split_auc(ours, theirs) == 1
+    assert split_auc(ours, [replace(d, id=f"c{d.id}", event=f"c{d.id}") for d in ours]) == 0.5

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toolkit.errors import InvalidDataError
 from toolkit.schema import Label, Layer, Schema
-from toolkit.scoring import SIGNATURE, Counts, Ratios, count, match, score
+from toolkit.scoring import SIGNATURE, Counts, Ratios, count, interval, match, score
 from toolkit.spans import Annotation, Span, cut_spans, to_tags
 
 SCHEMA = Schema(
@@ -468,3 +468,36 @@ def test_matching_does_not_depend_on_order():
         chance.shuffle(gold)
         chance.shuffle(predicted)
         assert match(gold, predicted, min_iou=0.25) == first
+
+
+# ── intervals ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_interval_is_that_of_resampled_units():
+    """The same quantiles as a plain bootstrap of whole units, to the width of its noise."""
+    rng = random.Random(7)
+    units = [Counts(rng.randint(3, 9), rng.randint(0, 4), rng.randint(0, 4)) for _ in range(20)]
+    f1s = sorted(sum(rng.choices(units, k=20), Counts()).f1 for _ in range(20_000))
+    expected = f1s[500], f1s[19_500]
+    assert interval(units, resamples=20_000) == pytest.approx(expected, abs=0.005)
+
+
+def test_an_interval_is_the_same_each_time():
+    """One seed, one answer."""
+    units = [Counts(5, n % 3, n % 2) for n in range(8)]
+    assert interval(units) == interval(units) != interval(units, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ([Counts(1, 1, 1)] * 4, None),
+        ([Counts()] * 9, None),
+        ([Counts(3, 0, 0)] * 5, (1.0, 1.0)),
+        ([Counts(0, 1, 2)] * 5, (0.0, 0.0)),
+    ],
+    ids=["too few units", "nothing counted", "all right", "all wrong"],
+)
+def test_edges_of_intervals(units, expected):
+    """No interval is better than one that means nothing."""
+    assert interval(units) == expected

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from toolkit.spans import (
     Annotation,
+    Document,
     Relation,
     Span,
+    Zone,
+    clean_twin,
     cut_spans,
     edges,
     from_tags,
@@ -304,3 +307,64 @@ def test_worked_examples_nest_across_layers():
                     crossing.append((example["id"], outer.key, inner.key))
     assert crossing == []
     assert inside > 50
+
+
+# ── clean twins ─────────────────────────────────────────────────────────────────────────────────
+
+PIECES = st.lists(
+    st.tuples(
+        st.sampled_from(["headline", "body", "boilerplate"]),
+        st.text("ab é😀", min_size=1, max_size=8),
+        st.sampled_from(["", "\n\n"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def page_of(pieces):
+    """A page of zones, and one span over each headline and body."""
+    text, zones = "", []
+    for kind, piece, gap in pieces:
+        text += gap if text else ""
+        zones.append(Zone(len(text), len(text) + len(piece), kind))
+        text += piece
+    kept = [zone for zone in zones if zone.zone != "boilerplate"]
+    spans = tuple(Span(z.start, z.end, "X", f"s{n}") for n, z in enumerate(kept))
+    return Document("d", text, zones=tuple(zones)), Annotation("d", "gold", spans)
+
+
+@given(PIECES)
+@settings(max_examples=200, deadline=None)
+def test_a_clean_twin_keeps_every_span_and_no_furniture(pieces):
+    """Every surface is what it was; zones tile the twin but for gaps; furniture is gone."""
+    document, annotation = page_of(pieces)
+    twin, moved = clean_twin(document, annotation)
+    assert [twin.text[s.start : s.end] for s in moved.spans] == [
+        document.text[s.start : s.end] for s in annotation.spans
+    ]
+    assert [z.zone for z in twin.zones] == [
+        z.zone for z in document.zones if z.zone != "boilerplate"
+    ]
+    assert "".join(twin.text[z.start : z.end] for z in twin.zones) == "".join(
+        document.text[z.start : z.end] for z in document.zones if z.zone != "boilerplate"
+    )
+    assert (twin.id, moved.document, moved.relations) == ("d-clean", "d-clean", ())
+
+
+def test_a_page_without_furniture_is_its_own_twin():
+    """Gaps between zones stay as they were."""
+    document, annotation = page_of([("headline", "ab", ""), ("body", "ba", "\n\n")])
+    twin, moved = clean_twin(document, annotation)
+    assert (twin.text, twin.zones, moved.spans) == (
+        document.text,
+        document.zones,
+        annotation.spans,
+    )
+
+
+def test_a_span_in_furniture_has_no_twin():
+    """Gold never has one."""
+    document, _ = page_of([("boilerplate", "ab", "")])
+    with pytest.raises(ValueError, match="X 0–2 lies in page furniture"):
+        clean_twin(document, Annotation("d", "gold", (Span(0, 2, "X"),)))

@@ -18,6 +18,7 @@ One record a line, sorted by document id, so that a diff shows what changed.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -194,7 +195,8 @@ class Corpus:
 
     def freeze(self, slices: Mapping[str, Sequence[str]]) -> bool:
         """Write the slices and the checksums of every file. Gives whether anything changed."""
-        changed = files.write_yaml(self.root / "slices.yaml", slices)
+        listed = (f"{name}: {json.dumps(list(ids))}\n" for name, ids in slices.items())
+        changed = files.write_text(self.root / "slices.yaml", "".join(listed) or "{}\n")
         sums = "".join(f"{digest}  {name}\n" for name, digest in self._digests().items())
         return files.write_text(self.root / SUMS, sums) or changed
 

@@ -34,8 +34,8 @@ _PROPER = re.compile(r"[^\W\d_]{3,}")
 
 def slices(corpus: Corpus) -> dict[str, tuple[str, ...]]:
     """Document ids of test by slice, sorted: what `slices.yaml` has to say."""
-    gold = {annotation.document: annotation for annotation in corpus.annotations(GOLD)}
-    splits = corpus.splits()
+    texts, splits = corpus.texts, corpus.splits()
+    gold = {a.document: a.canonical(texts[a.document].text) for a in corpus.annotations(GOLD)}
     events = {event["event"]: event for event in corpus.registry()}
     documents = [d for d in corpus.documents if d.id in gold]
     test = [d for d in documents if splits.of(d.story) == "test"]
