@@ -293,20 +293,26 @@ FAULTS = {
     "a file changed after freezing": (
         "splits.yaml",
         lambda text: text + "# late\n",
-        "splits.yaml: is not what SHA256SUMS says; "
-        "undo the change, or freeze the corpus again: toolkit check --freeze",
+        (
+            "splits.yaml: is not what SHA256SUMS says; "
+            "undo the change, or freeze the corpus again: toolkit check --freeze"
+        ),
     ),
     "a slice that its rule does not give": (
         "slices.yaml",
         lambda text: text.replace("noisy", "noisier"),
-        "slices.yaml: noisier: the rule and the file differ on e3-d1; "
-        "freeze the corpus again: toolkit check --freeze",
+        (
+            "slices.yaml: noisier: the rule and the file differ on e3-d1; "
+            "freeze the corpus again: toolkit check --freeze"
+        ),
     ),
     "a commitment that should be told": (
         "registry.jsonl",
         lambda text: text.replace('"event":"e2"', '"event":"e2","coverage":{"e2-d1":["e2-c07"]}'),
-        "registry.jsonl:2: e2-d1 should tell e2-c07 and does not; "
-        "link it to a span, or declare it under `omitted`",
+        (
+            "registry.jsonl:2: e2-d1 should tell e2-c07 and does not; "
+            "link it to a span, or declare it under `omitted`"
+        ),
     ),
 }
 
