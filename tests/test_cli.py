@@ -545,3 +545,23 @@ def test_audit_prints_figures_beside_bands(run):
     assert {"group", "name", "value", "band", "inside", "note"} == audit["figures"][0].keys()
     assert [part["name"] for part in audit["parts"][:2]] == ["communique", "train"]
     assert "figures outside their band" in run("check", "--audit", COMMUNIQUE)[1]
+
+
+def test_agreement_by_part(run, run_json):
+    """Each part's documents are compared by themselves, and counts add up."""
+    told = run_json("agreement", "--by", "split", COMMUNIQUE)
+    assert {"train", "validation", "test"} == told["by"].keys()
+    whole = {tuple(p["annotators"]): p["exact"]["all"]["both"] for p in told["pairs"]}
+    parts = {}
+    for pairs in told["by"].values():
+        for pair in pairs:
+            key = tuple(pair["annotators"])
+            parts[key] = parts.get(key, 0) + pair["exact"]["all"]["both"]
+    assert parts == whole
+    assert "exact F1 by part" in run("agreement", "--by", "split", COMMUNIQUE)[1]
+
+
+def test_agreement_by_no_part(run):
+    """What can be compared by is said."""
+    status, _, err = run("agreement", "--by", "moon", COMMUNIQUE)
+    assert (status, err) == (2, "error: --by moon: no such part; choose split, genre, event\n")

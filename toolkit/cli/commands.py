@@ -209,23 +209,23 @@ def pull(
 
 
 @app.command()
-def agreement(root: CorpusArgument = DEFAULT_CORPUS, as_json: JsonOption = False) -> None:
-    """Say how far annotators agree, label by label, with counts."""
-    from toolkit import adjudication
-    from toolkit.cli.steps import agreement_facts, agreement_text
+def agreement(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    by: Annotated[
+        str, typer.Option("--by", metavar="PART", help="Also for each `split`, `genre` or `event`.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far annotators agree, label by label, with counts.
+
+    Intervals come from drawing whole events anew.
+    """
+    from toolkit.cli.readings import agreements, agreements_text
     from toolkit.corpus import Corpus
 
     corpus = Corpus.load(root)
-    readings = {name: corpus.annotations(name) for name in corpus.annotators}
-    found = adjudication.agreement(
-        readings, corpus.schema, spans_only=corpus.spans_only, stories=corpus.stories
-    )
-    if not found:
-        what = f"{root}: {len(readings)} annotator{'' if len(readings) == 1 else 's'}"
-        raise UsageError(f"{what}; agreement takes two: pull a second reading")
-    told = {"pairs": [agreement_facts(pair) for pair in found]}
-    text = "\n\n".join(agreement_text(pair, corpus.schema) for pair in found)
-    result(told, as_json=as_json, text=text)
+    told = agreements(corpus, by)
+    result(told, as_json=as_json, text=agreements_text(told, corpus.schema))
 
 
 @app.command()
@@ -243,7 +243,7 @@ def adjudicate(
 
     The rest is listed in the corpus's disputed.jsonl with every reading.
     """
-    from toolkit.cli.steps import adjudicate_corpus
+    from toolkit.cli.readings import adjudicate_corpus
     from toolkit.corpus import Corpus
 
     told = adjudicate_corpus(Corpus.load(root), decisions)

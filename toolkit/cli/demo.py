@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import files
-from toolkit.cli import steps
+from toolkit.cli import readings, steps
 from toolkit.cli.terminal import figure, progress, say
 from toolkit.errors import IntegrityError
 from toolkit.spans import GOLD, Annotation
@@ -90,7 +90,7 @@ def _run(output: Path, diary: _Diary, max_steps: int) -> dict[str, Any]:
     differences = _label(source, corpus, diary)
     agreements = _agree(corpus, diary)
     with diary.step("Adjudicate", f"toolkit adjudicate {root}") as outcome:
-        settled = steps.adjudicate_corpus(corpus)
+        settled = readings.adjudicate_corpus(corpus)
         outcome.append(f"{settled['agreed']} spans agreed, {settled['decided']} decided")
         outcome.append(f"{settled['disputed']} still disputed")
     with diary.step("Build", f"toolkit build {root} -o {output / 'dataset'}") as outcome:
@@ -106,7 +106,7 @@ def _run(output: Path, diary: _Diary, max_steps: int) -> dict[str, Any]:
         "page": str(page),
         "documents": len(corpus.documents),
         "differences": differences,
-        "agreement": [steps.agreement_facts(pair) for pair in agreements],
+        "agreement": [readings.agreement_facts(pair) for pair in agreements],
         "adjudicated": settled,
         "score": steps.score_facts(score),
         "seconds": {step.title: round(step.seconds, 1) for step in diary.steps},

@@ -15,7 +15,6 @@ from toolkit.schema import Schema
 from toolkit.spans import GOLD, Annotation, Document, Zone
 
 if TYPE_CHECKING:
-    from toolkit.adjudication import Agreement
     from toolkit.corpus import Corpus
     from toolkit.dataset import Built
     from toolkit.ner import System
@@ -85,102 +84,6 @@ def _keep_quarantine(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         files.write_jsonl(path, records)
     else:
         path.unlink(missing_ok=True)
-
-
-# ── agreement and gold ──────────────────────────────────────────────────────────────────────────
-
-
-def agreement_facts(pair: Agreement) -> dict[str, Any]:
-    """An agreement as plain values: counts, and the ratios that follow from them."""
-
-    def counts(part: Any) -> dict[str, Any]:
-        return {"f1": part.f1, "both": part.tp, "only_first": part.fn, "only_second": part.fp}
-
-    def interval(name: str) -> dict[str, Any]:
-        return {"interval": pair.intervals.get(name)}
-
-    return {
-        "annotators": list(pair.annotators),
-        "documents": pair.documents,
-        "exact": {name: counts(part) | interval(name) for name, part in pair.exact.items()},
-        "overlap": {name: counts(part) for name, part in pair.overlap.items()},
-        "label_kappa": {name: dataclasses.asdict(k) for name, k in pair.labels.items()},
-        "attribute_kappa": {name: dataclasses.asdict(k) for name, k in pair.attributes.items()},
-        "relations": counts(pair.relations),
-    }
-
-
-def agreement_text(pair: Agreement, schema: Schema) -> str:
-    """An agreement as tables."""
-    first, second = pair.annotators
-    head = ["label", "exact F1", "95 %", "overlap F1", "both", f"only {first}", f"only {second}"]
-    names = [*(label.name for label in schema.labels), "all"]
-    rows = []
-    for name in names:
-        exact, overlap = pair.exact[name], pair.overlap[name]
-        shown = [figure(exact.f1), _interval(pair.intervals.get(name)), figure(overlap.f1)]
-        rows.append([name, *shown, exact.tp, exact.fn, exact.fp])
-    relations = pair.relations
-    if relations.total:
-        counts = [relations.tp, relations.fn, relations.fp]
-        rows.append(["relations", figure(relations.f1), "", "", *counts])
-    kappas = [(f"label in {name}", kappa) for name, kappa in pair.labels.items()]
-    kappas += list(pair.attributes.items())
-    kappa_rows = [
-        [
-            name,
-            figure(k.value) if k.value is not None else f"undefined ({k.undefined})",
-            k.n,
-            k.agreed,
-        ]
-        for name, k in kappas
-    ]
-    title = f"{first} and {second}, {pair.documents} documents"
-    below = table("Cohen's kappa on matched spans", ["", "kappa", "spans", "agreed"], kappa_rows)
-    return table(title, head, rows) + "\n\n" + below
-
-
-def _interval(found: tuple[float, float] | None) -> str:
-    return f"{figure(found[0])}–{figure(found[1])}" if found else "–"
-
-
-def adjudicate_corpus(corpus: Corpus, decisions: Path | None = None) -> dict[str, Any]:
-    """Write gold and what is disputed, and say how much of each there is."""
-    from toolkit.adjudication import Decision, adjudicate
-
-    path = decisions or corpus.root / "decisions.jsonl"
-    if decisions is not None and not path.is_file():
-        raise UsageError(f"{path}: no such file; check the path")
-    made = files.read_jsonl(path, Decision) if path.is_file() else []
-    _refuse_twice(path, made)
-    readings = {name: corpus.annotations(name) for name in corpus.annotators}
-    if not readings:
-        raise UsageError(f"{corpus.root}: no annotations yet; pull them first: toolkit pull")
-    settled = adjudicate(readings, corpus.texts, corpus.schema, made, spans_only=corpus.spans_only)
-    corpus.save(GOLD, settled.gold)
-    files.write_jsonl(corpus.root / "disputed.jsonl", settled.disputed)
-    spans = {s.id for a in settled.gold for s in a.spans}
-    origins = [source for a in settled.gold for key, source in a.provenance.items() if key in spans]
-    return {
-        "documents": len(settled.gold),
-        "spans": len(origins),
-        "agreed": sum(not source.startswith("decided") for source in origins),
-        "decided": sum(source.startswith("decided") for source in origins),
-        "disputed": len(settled.disputed),
-        "unused": list(settled.unused),
-    }
-
-
-def _refuse_twice(path: Path, decisions: Sequence[Any]) -> None:
-    seen: set[str] = set()
-    faults = []
-    for line, decision in enumerate(decisions, start=1):
-        if decision.item in seen:
-            what = f"a second decision on {decision.item}"
-            faults.append(Fault(str(path), line, what, "keep one", "duplicate-id"))
-        seen.add(decision.item)
-    if faults:
-        raise InvalidDataError(faults)
 
 
 # ── dataset, training, prediction, score ────────────────────────────────────────────────────────
