@@ -19,7 +19,7 @@ __all__ = ["NOISY", "leaked_names", "slices"]
 NOISY = 0.05
 """Least share of its words that makes page furniture noise."""
 
-LEADERS = 0.4
+LEADERS = 0.6
 """Least share of its parties that makes a document one about leaders."""
 
 HARD = 0.6

@@ -29,7 +29,10 @@ TOKENIZER = "toolkit.Tokenizer.v1"
 _GLUED = re.compile(r".*-.*|[A-Za-z]{2,}\.|[a-z]\.")
 """spaCy's exceptions that are one token where a label may end: `mid-2028`, `15 Jan.` in last place."""
 
-_CUTS = (r"(?<=\S)[-–—/](?=\S)", r"(?<=[0-9])(?=[A-Za-z]{4,})")
+_ENTITY = r"&(?:[a-z]{2,6}|#[0-9]{2,5});"
+"""What careless pages leave of HTML between two words: `Washington&nbsp;or`."""
+
+_CUTS = (r"(?<=\S)[-–—/](?=\S)", r"(?<=[0-9])(?=[A-Za-z]{4,})", _ENTITY)
 
 
 def make_tokenizer() -> Callable[[Language], Tokenizer]:
