@@ -154,7 +154,7 @@ def split_auc(train: Sequence[Document], test: Sequence[Document]) -> float | No
     Cross-validated over whole events, so that a document's siblings do not give it away.
     """
     cases = [(document, side) for side, found in enumerate((train, test)) for document in found]
-    bags = {d.id: Counter(w for w in words(body(d)) if w in _lower(d)) for d, _ in cases}
+    bags = {document.id: _lower(document) for document, _ in cases}
     events = sorted({(side, document.story) for document, side in cases})
     fold = {event: number % FOLDS for number, event in enumerate(events)}
     scores: tuple[list[float], list[float]] = ([], [])
@@ -162,7 +162,7 @@ def split_auc(train: Sequence[Document], test: Sequence[Document]) -> float | No
         learnt = (Counter[str](), Counter[str]())
         for document, side in cases:
             if fold[side, document.story] != number:
-                learnt[side].update(bags[document.id].keys())
+                learnt[side].update(bags[document.id])
         known = learnt[0].keys() | learnt[1].keys()
         totals = [counter.total() + len(known) for counter in learnt]
         for document, side in cases:
