@@ -19,6 +19,7 @@ from toolkit.audit import (
     ngrams,
     sentences,
     slices,
+    twins,
     words,
 )
 from toolkit.audit.baselines import split_auc
@@ -324,6 +325,17 @@ def test_the_gate_names_the_fault(small, name):
     small.freeze(slices(small))
     changed = rewrite(small, file, change)
     assert f"{small.root}/{expected}" in [str(fault) for fault in gate(changed)]
+
+
+def test_noisy_pages_are_frozen_with_clean_twins(small):
+    """Without furniture, with the same surfaces; one that is not its page's is a fault."""
+    small.freeze(slices(small), twins(small))
+    ((twin, moved),) = twins(small)
+    assert "Share" not in twin.text
+    assert [s.text for s in moved.spans] == [twin.text[s.start : s.end] for s in moved.spans]
+    assert (small.root / "twins/gold.jsonl").read_text("utf-8").count("\n") == 1
+    changed = rewrite(small, "twins/gold.jsonl", lambda text: text.replace("PARTY", "AMOUNT"))
+    assert {fault.rule for fault in gate(changed)} == {"leak", "checksum", "twin"}
 
 
 def test_what_is_declared_omitted_is_no_fault(small):

@@ -9,6 +9,7 @@
       registry.jsonl              the events behind the documents
       splits.yaml                 which events are for train, validation and test
       slices.yaml                 which documents of test get a score of their own
+      twins/                      noisy pages of test without their furniture, and their gold
       SHA256SUMS                  what a frozen corpus's files are, as `sha256sum -c` reads it
       quarantine.jsonl            what a pull could not accept, and why
 
@@ -35,6 +36,8 @@ __all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predict
 
 SUMS = "SHA256SUMS"
 
+_TWINS = ("twins/documents.jsonl", "twins/gold.jsonl")
+
 _FROZEN = (
     "corpus.yaml",
     "documents.jsonl",
@@ -44,6 +47,7 @@ _FROZEN = (
     "registry.jsonl",
     "splits.yaml",
     "slices.yaml",
+    *_TWINS,
 )
 
 
@@ -193,10 +197,16 @@ class Corpus:
             raise InvalidDataError(faults)
         return found
 
-    def freeze(self, slices: Mapping[str, Sequence[str]]) -> bool:
-        """Write the slices and the checksums of every file. Gives whether anything changed."""
+    def freeze(
+        self,
+        slices: Mapping[str, Sequence[str]],
+        twins: Sequence[tuple[Document, Annotation]] = (),
+    ) -> bool:
+        """Write slices, twins and the checksums of every file. Gives whether anything changed."""
         listed = (f"{name}: {json.dumps(list(ids))}\n" for name, ids in slices.items())
         changed = files.write_text(self.root / "slices.yaml", "".join(listed) or "{}\n")
+        for name, part in zip(_TWINS, zip(*twins, strict=True), strict=False):
+            changed = files.write_jsonl(self.root / name, part) or changed
         sums = "".join(f"{digest}  {name}\n" for name, digest in self._digests().items())
         return files.write_text(self.root / SUMS, sums) or changed
 

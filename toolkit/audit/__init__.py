@@ -21,7 +21,7 @@ from toolkit.audit.figure import Figure
 from toolkit.audit.gate import gate
 from toolkit.audit.leakage import leakage
 from toolkit.audit.prose import body, is_rewritten, ngrams, sentences, words
-from toolkit.audit.slices import slices
+from toolkit.audit.slices import slices, twins
 from toolkit.audit.style import similarity, style
 from toolkit.corpus import Corpus
 from toolkit.spans import GOLD, Document
@@ -37,6 +37,7 @@ __all__ = [
     "ngrams",
     "sentences",
     "slices",
+    "twins",
     "words",
 ]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from toolkit import files
 from toolkit.audit.composition import composition
 from toolkit.audit.leakage import leakage
-from toolkit.audit.slices import slices
+from toolkit.audit.slices import slices, twins
 from toolkit.corpus import Corpus
 from toolkit.errors import Fault
-from toolkit.spans import GOLD, Document
+from toolkit.spans import GOLD, Annotation, Document
 
 __all__ = ["gate"]
 
@@ -24,6 +25,7 @@ def gate(corpus: Corpus) -> list[Fault]:
     return [
         *corpus.changed_since_freeze(),
         *_slice_faults(corpus),
+        *_twin_faults(corpus),
         *_leaks(corpus),
         *_uncovered(corpus),
         *_empty(corpus),
@@ -40,6 +42,19 @@ def _slice_faults(corpus: Corpus) -> Iterator[Fault]:
             what = f"{name}: the rule and the file differ on {', '.join(sorted(differing)[:5])}"
             cure = "freeze the corpus again: toolkit check --freeze"
             yield Fault(path, 0, what, cure, "slice")
+
+
+def _twin_faults(corpus: Corpus) -> Iterator[Fault]:
+    """Twins frozen that are not those of the pages and their gold."""
+    path = corpus.root / "twins/gold.jsonl"
+    if path.is_file():
+        ruled = {moved.document: files.json_line(moved) for _, moved in twins(corpus)}
+        frozen = {a.document: files.json_line(a) for a in files.read_jsonl(path, Annotation)}
+        differing = sorted(n for n in ruled.keys() | frozen.keys() if ruled.get(n) != frozen.get(n))
+        if differing:
+            what = f"not the twins of the pages: {', '.join(differing[:5])}"
+            cure = "freeze the corpus again: toolkit check --freeze"
+            yield Fault(str(path), 0, what, cure, "twin")
 
 
 def _leaks(corpus: Corpus) -> Iterator[Fault]:

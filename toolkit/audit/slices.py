@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from toolkit.audit.prose import TRIGGER, is_rewritten, marked_sentences
 from toolkit.corpus import Corpus
-from toolkit.spans import GOLD, Annotation, Document
+from toolkit.spans import GOLD, Annotation, Document, clean_twin
 
-__all__ = ["NOISY", "leaked_names", "slices"]
+__all__ = ["NOISY", "leaked_names", "slices", "twins"]
 
 NOISY = 0.05
 """Least share of its words that makes page furniture noise."""
@@ -54,6 +55,17 @@ def slices(corpus: Corpus) -> dict[str, tuple[str, ...]]:
         for name in _of_document(document, gold[document.id], event):
             found.setdefault(name, []).append(document.id)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def twins(corpus: Corpus) -> list[tuple[Document, Annotation]]:
+    """The pages of slice `noisy` without their furniture, each with its gold moved along.
+
+    A system scored on page and twin says what furniture costs it. Provenance stays with the page.
+    """
+    texts = corpus.texts
+    gold = {annotation.document: annotation for annotation in corpus.annotations(GOLD)}
+    pairs = [clean_twin(texts[i], gold[i]) for i in slices(corpus).get("noisy", ())]
+    return [(twin, replace(moved.canonical(twin.text), provenance={})) for twin, moved in pairs]
 
 
 class _Vocabulary:

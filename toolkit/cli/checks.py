@@ -30,7 +30,7 @@ def check_paths(
             if (with_gate or freeze) and not found:
                 loaded = corpus.Corpus.load(path)
                 if freeze:
-                    loaded.freeze(audit.slices(loaded))
+                    loaded.freeze(audit.slices(loaded), audit.twins(loaded))
                 found = audit.gate(loaded)
             faults += found
             continue

@@ -114,7 +114,7 @@ def check(
         bool, typer.Option("--audit", help="Print a corpus's figures beside their bands as well.")
     ] = False,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="Write slices.yaml and SHA256SUMS of each corpus.")
+        bool, typer.Option("--freeze", help="Write slices, twins and SHA256SUMS of each corpus.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
