@@ -31,7 +31,17 @@ from toolkit.errors import Fault, InvalidDataError, UsageError
 from toolkit.schema import Schema, document_faults
 from toolkit.spans import GOLD, Annotation, Document, Span
 
-__all__ = ["Annotator", "Corpus", "CorpusInfo", "Splits", "check", "read_predictions"]
+__all__ = [
+    "SPLITS",
+    "Annotator",
+    "Corpus",
+    "CorpusInfo",
+    "Splits",
+    "check",
+    "read_predictions",
+]
+
+SPLITS = ("train", "validation", "test")
 
 
 SUMS = "SHA256SUMS"
@@ -94,7 +104,7 @@ class Splits:
 
     def of(self, event: str) -> str | None:
         """The split an event belongs to."""
-        for name in ("train", "validation", "test"):
+        for name in SPLITS:
             if event in getattr(self, name):
                 return name
         return None
@@ -253,7 +263,7 @@ class Corpus:
             Splits(
                 *(
                     tuple(event for event in getattr(splits, split) if event in events)
-                    for split in ("train", "validation", "test")
+                    for split in SPLITS
                 )
             ),
         )
@@ -424,7 +434,7 @@ def _split_faults(
     path: Path, splits: Splits, lines: files.Lines, documents: Sequence[Document]
 ) -> Iterator[Fault]:
     placed: dict[str, str] = {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         for n, event in enumerate(getattr(splits, split)):
             if event in placed:
                 what = f"event {event!r} is in {placed[event]} and in {split}"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import files
 from toolkit.adjudication import Agreement
-from toolkit.corpus import Corpus, CorpusInfo
+from toolkit.corpus import SPLITS, Corpus, CorpusInfo
 from toolkit.errors import DiskError, Fault, IntegrityError, InvalidDataError, UsageError
 from toolkit.schema import ZONES, Attribute, Layer, Schema
 from toolkit.spans import Annotation, Document, Relation, Span, Token, Zone, cut_spans, to_tags
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 __all__ = ["SPLITS", "Built", "build", "load"]
-
-SPLITS = ("train", "validation", "test")
 
 Reading = tuple[Document, Annotation]
 

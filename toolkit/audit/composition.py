@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from toolkit.corpus import Corpus
+from toolkit.corpus import SPLITS, Corpus
 from toolkit.spans import GOLD, Annotation, Document
 
 __all__ = ["Part", "composition"]
@@ -35,7 +35,7 @@ def composition(corpus: Corpus) -> list[Part]:
     documents = [d for d in corpus.documents if d.id in gold]
     splits, texts = corpus.splits(), corpus.texts
     parts = [_part("corpus", corpus.name, documents, gold)]
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         inside = [d for d in documents if splits.of(d.story) == split]
         parts.append(_part("split", split, inside, gold))
     for name, ids in corpus.slices().items():

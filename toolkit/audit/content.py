@@ -12,7 +12,7 @@ from toolkit.audit.prose import TRIGGER, is_rewritten, marked_sentences
 from toolkit.corpus import Corpus
 from toolkit.spans import Annotation, Document
 
-__all__ = ["densities", "hardness", "names", "numbers"]
+__all__ = ["PEOPLE", "densities", "hardness", "names", "numbers"]
 
 
 DENSITIES = {"COMMITMENT": (12, 20), "PARTY": (50, 70), "AMOUNT": (7, 18), "DATE": (7, 25)}
@@ -104,7 +104,8 @@ DEFAULT_NAMES = frozenset(
 )
 """Names that language models give to every second person they invent."""
 
-_PEOPLE = frozenset({"office-holder", "person"})
+PEOPLE = frozenset({"office-holder", "person"})
+"""The kinds of actors in a registry that are people."""
 
 
 def names(corpus: Corpus) -> Iterator[Figure]:
@@ -114,7 +115,7 @@ def names(corpus: Corpus) -> Iterator[Figure]:
     for event in corpus.registry():
         for actor in event.get("actors", ()) if not event.get("real") else ():
             words = actor["name"].split()
-            if actor["kind"] in _PEOPLE and len(words) > 1:
+            if actor["kind"] in PEOPLE and len(words) > 1:
                 given[words[0]].add(event["event"])
                 family[words[-1]].add(event["event"])
     group = "names"

@@ -8,13 +8,11 @@ from toolkit import files
 from toolkit.audit.composition import composition
 from toolkit.audit.leakage import leakage
 from toolkit.audit.slices import slices, twins
-from toolkit.corpus import Corpus
+from toolkit.corpus import SPLITS, Corpus
 from toolkit.errors import Fault
 from toolkit.spans import GOLD, Annotation, Document
 
 __all__ = ["gate"]
-
-SPLITS = ("train", "validation", "test")
 
 
 def gate(corpus: Corpus) -> list[Fault]:
@@ -48,7 +46,10 @@ def _twin_faults(corpus: Corpus) -> Iterator[Fault]:
     """Twins frozen that are not those of the pages and their gold."""
     path = corpus.root / "twins/gold.jsonl"
     if path.is_file():
-        ruled = {moved.document: files.json_line(moved) for _, moved in twins(corpus)}
+        ruled = {
+            moved.document: files.json_line(moved)
+            for _, moved in twins(corpus, corpus.slices().get("noisy", ()))
+        }
         frozen = {a.document: files.json_line(a) for a in files.read_jsonl(path, Annotation)}
         differing = sorted(n for n in ruled.keys() | frozen.keys() if ruled.get(n) != frozen.get(n))
         if differing:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from toolkit.audit.content import PEOPLE
 from toolkit.audit.prose import TRIGGER, is_rewritten, marked_sentences
 from toolkit.corpus import Corpus
 from toolkit.spans import GOLD, Annotation, Document, clean_twin
 
-__all__ = ["NOISY", "leaked_names", "slices", "twins"]
+__all__ = ["NOISY", "slices", "twins"]
 
 NOISY = 0.05
 """Least share of its words that makes page furniture noise."""
@@ -29,7 +30,6 @@ HARD = 0.6
 LEAST_TRIGGERS = 5
 """Fewer such sentences say nothing about a document."""
 
-_PEOPLE = frozenset({"office-holder", "person"})
 _PROPER = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -45,7 +45,7 @@ def slices(corpus: Corpus) -> dict[str, tuple[str, ...]]:
         name
         for name, event in events.items()
         if event.get("actors")
-        and not leaked_names(event, [gold[d.id] for d in test if d.story == name], seen)
+        and not _leaked_names(event, [gold[d.id] for d in test if d.story == name], seen)
     }
     found: dict[str, list[str]] = {}
     for document in test:
@@ -57,14 +57,14 @@ def slices(corpus: Corpus) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
-def twins(corpus: Corpus) -> list[tuple[Document, Annotation]]:
-    """The pages of slice `noisy` without their furniture, each with its gold moved along.
+def twins(corpus: Corpus, noisy: Iterable[str]) -> list[tuple[Document, Annotation]]:
+    """These pages of slice `noisy` without their furniture, each with its gold moved along.
 
     A system scored on page and twin says what furniture costs it. Provenance stays with the page.
     """
     texts = corpus.texts
     gold = {annotation.document: annotation for annotation in corpus.annotations(GOLD)}
-    pairs = [clean_twin(texts[i], gold[i]) for i in slices(corpus).get("noisy", ())]
+    pairs = [clean_twin(texts[i], gold[i]) for i in noisy]
     return [(twin, replace(moved.canonical(twin.text), provenance={})) for twin, moved in pairs]
 
 
@@ -77,7 +77,7 @@ class _Vocabulary:
         self.common = {word for word in words if word == word.casefold()}
 
 
-def leaked_names(
+def _leaked_names(
     event: Mapping[str, Any], gold: Sequence[Annotation], seen: _Vocabulary
 ) -> list[str]:
     """The proper words in names of an event's actors and instruments that train or validation has.
@@ -125,7 +125,7 @@ def _share_of_people(annotation: Annotation, event: Mapping[str, Any]) -> float:
     people = {
         name.split()[-1]
         for actor in event.get("actors", ())
-        if actor["kind"] in _PEOPLE
+        if actor["kind"] in PEOPLE
         for name in (actor["name"], *actor["aliases"])
     }
     parties = [span.text for span in annotation.spans if span.label == "PARTY"]

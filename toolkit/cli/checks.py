@@ -30,7 +30,8 @@ def check_paths(
             if (with_gate or freeze) and not found:
                 loaded = corpus.Corpus.load(path)
                 if freeze:
-                    loaded.freeze(audit.slices(loaded), audit.twins(loaded))
+                    slices = audit.slices(loaded)
+                    loaded.freeze(slices, audit.twins(loaded, slices.get("noisy", ())))
                 found = audit.gate(loaded)
             faults += found
             continue
