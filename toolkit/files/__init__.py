@@ -1,0 +1,41 @@
+"""YAML and JSON Lines to typed values and back: strict to read, canonical and atomic to write.
+
+Reading lists every fault with its line instead of stopping at the first. Writing is canonical (same
+value, same bytes) and goes to a temporary file that is renamed when complete, so that a reader sees
+the old file or the new one and a re-run that changes nothing leaves the file alone. Inside: `places`,
+`reading`, `writing`, `tree` (YAML as a tree whose nodes know their lines).
+"""
+
+from toolkit.files.places import home, resource
+from toolkit.files.reading import decode, iter_jsonl, read_json, read_jsonl, read_lines, read_text
+from toolkit.files.tree import Lines, read_yaml, read_yaml_lines
+from toolkit.files.writing import (
+    json_line,
+    record,
+    render,
+    write_jsonl,
+    write_lines,
+    write_text,
+    write_yaml,
+)
+
+__all__ = [
+    "Lines",
+    "decode",
+    "home",
+    "iter_jsonl",
+    "json_line",
+    "read_json",
+    "read_jsonl",
+    "read_lines",
+    "read_text",
+    "read_yaml",
+    "read_yaml_lines",
+    "record",
+    "render",
+    "resource",
+    "write_jsonl",
+    "write_lines",
+    "write_text",
+    "write_yaml",
+]

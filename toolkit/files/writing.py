@@ -1,0 +1,123 @@
+"""Values as canonical text, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import filecmp
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import DiskError
+
+__all__ = [
+    "json_line",
+    "record",
+    "render",
+    "write_jsonl",
+    "write_lines",
+    "write_text",
+    "write_yaml",
+]
+
+
+def record(value: Any) -> dict[str, Any]:
+    """A dataclass as a JSON object: fields in declared order, those at their default left out."""
+    result: dict[str, Any] = {}
+    for f in dataclasses.fields(value):
+        held = getattr(value, f.name)
+        if f.default is not dataclasses.MISSING and held == f.default:
+            continue
+        if f.default_factory is not dataclasses.MISSING and not held:
+            continue
+        result[f.name] = _plain(held)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return record(value)
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value
+
+
+def json_line(value: Any) -> str:
+    """The one canonical JSON text of a value, without a line end."""
+    plain = record(value) if dataclasses.is_dataclass(value) else value
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of `data/templates` filled in: HTML with everything escaped, Markdown as it is.
+
+    A name the template does not know is an error, never an empty place.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent.parent / "data" / "templates"),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
+    return environment.get_template(template).render(**values)
+
+
+def write_jsonl(path: Path, values: Iterable[Any]) -> bool:
+    """Write one record a line, as they come. Gives whether the file changed."""
+    return _write(path, ((json_line(value) + "\n").encode() for value in values), mode=0o644)
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> bool:
+    """Write lines that are canonical already, each without its end. Gives whether the file changed."""
+    return _write(path, (line + b"\n" for line in lines), mode=0o644)
+
+
+def write_text(path: Path, text: str, *, private: bool = False) -> bool:
+    """Write the whole file or nothing. Gives whether it changed. `private` means mode 0600."""
+    return _write(path, [text.encode()], mode=0o600 if private else 0o644)
+
+
+def write_yaml(path: Path, value: Any) -> bool:
+    """Write a dataclass as YAML, keys in declared order. Gives whether the file changed."""
+    import yaml
+
+    text = yaml.safe_dump(record(value), sort_keys=False, allow_unicode=True, width=100)
+    return write_text(path, text)
+
+
+def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
+    """Write to a temporary file beside it and rename; a file that would not change is not touched.
+
+    Raises `DiskError` when the disk is full or the folder cannot be written; the old file stays.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as handle:
+            for chunk in chunks:
+                handle.write(chunk)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if path.is_file() and filecmp.cmp(path, temporary, shallow=False):
+            if mode & 0o077 == 0:
+                path.chmod(mode)
+            return False
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        cure = "free some space or choose another folder"
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); {cure}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return True
