@@ -51,9 +51,9 @@ class Site:
         """A name that no other test gives its corpus."""
         return f"c{next(self.numbers)}"
 
-    def call(self, method, path, **request):
+    def call(self, method, path, headers=(), **request):
         """The server's own answer to the administrator."""
-        headers = {"Authorization": f"Token {self.server.api_key}"}
+        headers = {"Authorization": f"Token {self.server.api_key}", **dict(headers)}
         url = f"{self.server.url}{path}"
         answer = httpx.request(method, url, headers=headers, timeout=60, verify=False, **request)
         return answer.raise_for_status().json() if answer.status_code != 204 else None

@@ -22,10 +22,10 @@ from toolkit.errors import (
 )
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Relation, Span
+from toolkit.studio import find
 from toolkit.studio.lock import alone
 from toolkit.studio.page import instructions, page
 from toolkit.studio.results import from_result, to_result
-from toolkit.studio.sync import find
 
 ROOT = Path(__file__).parent.parent
 COMMITMENTS = Schema.load(ROOT / "schemas" / "commitments.yaml")
@@ -103,6 +103,20 @@ def task_ids(connection, corpus):
     """The number of each document's task."""
     tasks = connection.tasks(find(connection, corpus)[0])
     return {task.data["document"]: task.id for task in tasks}
+
+
+def take(connection, corpus, documents, root, schema=SCHEMA, **options):
+    """Pull the corpus's first project into an empty history: its readings, and all else of it."""
+    project = find(connection, corpus)[0]
+    history = studio.History(root, "main")
+    done = studio.pull(connection, project, history, schema, documents, **options)
+    lines = [line for by in done.lines.values() for line in by.values() if line]
+    return [files.decode(line, Annotation) for line in lines], done, history
+
+
+def canonical(annotations, documents):
+    """The readings as files hold them."""
+    return [a.canonical(documents[a.document].text) for a in annotations]
 
 
 def write_corpus(root, name, documents):
@@ -316,7 +330,7 @@ def test_two_pushes_at_once_take_turns(fake_site, monkeypatch):
 # ── submit and pull ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_submit_and_pull_lose_nothing(site):
+def test_submit_and_pull_lose_nothing(site, tmp_path):
     """Spans, attributes, flags, free text, relations, times and skips come back from hostile texts."""
     admin, corpus = site.admin(), site.corpus()
     documents = {
@@ -332,9 +346,11 @@ def test_submit_and_pull_lose_nothing(site):
     assert {d["document"]: d["text"] for d in held(site, done.id)} == {
         name: document.text for name, document in documents.items()
     }
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, documents)
-    assert list(pulled.annotations) == sent
-    assert (pulled.quarantine, pulled.superseded, pulled.untouched) == ((), 0, 0)
+    readings, pulled, _ = take(admin, corpus, documents, tmp_path)
+    assert readings == canonical(sent, documents)
+    counted = pulled.manifest
+    assert (pulled.quarantine, counted.superseded, counted.untouched) == ((), 0, 0)
+    assert (counted.annotations, counted.read, counted.skipped) == (len(sent), len(HOSTILE), 1)
 
 
 def test_submit_again_submits_nothing(site):
@@ -418,7 +434,7 @@ REFUSED = {
 }
 
 
-def test_what_cannot_be_accepted_is_set_aside_with_its_rule(site):
+def test_what_cannot_be_accepted_is_set_aside_with_its_rule(site, tmp_path):
     """The server takes anything; the pull names the rule each annotation breaks, and keeps it whole."""
     admin, corpus = site.admin(), site.corpus()
     documents = {name: Document(name, TEXT) for name in [*REFUSED, "good"]}
@@ -428,18 +444,19 @@ def test_what_cannot_be_accepted_is_set_aside_with_its_rule(site):
     for name, (result, _) in REFUSED.items():
         person.annotate(tasks[name], result)
     person.annotate(tasks["good"], [region("r", 0, 5, "PARTY")])
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, documents)
+    readings, pulled, history = take(admin, corpus, documents, tmp_path)
     assert {record["document"]: record["rules"] for record in pulled.quarantine} == {
         name: rules for name, (_, rules) in REFUSED.items()
     }
-    assert {record["document"]: record["result"] for record in pulled.quarantine} == {
+    kept = {record["document"]: history.events[record["event"]] for record in pulled.quarantine}
+    assert {name: event.result for name, event in kept.items()} == {
         name: result for name, (result, _) in REFUSED.items()
     }
     assert {record["annotator"] for record in pulled.quarantine} == {"a1"}
-    assert [annotation.document for annotation in pulled.annotations] == ["good"]
+    assert [annotation.document for annotation in readings] == ["good"]
 
 
-def test_documents_that_do_not_match_are_set_aside(site):
+def test_documents_that_do_not_match_are_set_aside(site, tmp_path):
     """A task of no document of ours, or with another text, is not read."""
     admin, corpus = site.admin(), site.corpus()
     studio.push(admin, corpus, "main", SCHEMA, PLAIN[:2])
@@ -447,7 +464,7 @@ def test_documents_that_do_not_match_are_set_aside(site):
     for name in ("d0", "d1"):
         site.person().annotate(tasks[name], [region("r", 0, 5, "PARTY")])
     changed = {"d1": replace(PLAIN[1], text="other")}
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, changed)
+    _, pulled, _ = take(admin, corpus, changed, tmp_path)
     assert [(r["document"], r["rules"]) for r in pulled.quarantine] == [
         ("d0", ["unknown-document"]),
         ("d1", ["text-changed"]),
@@ -512,7 +529,7 @@ ACCEPTED = {
 }
 
 
-def test_what_people_draw_is_read_by_its_offsets(site):
+def test_what_people_draw_is_read_by_its_offsets(site, tmp_path):
     """Label Studio's own texts, double clicks and arrows do not matter; nothing else is lost."""
     admin, corpus = site.admin(), site.corpus()
     documents = {name: replace(LINES, id=name) for name in ACCEPTED}
@@ -520,27 +537,28 @@ def test_what_people_draw_is_read_by_its_offsets(site):
     tasks, person = task_ids(admin, corpus), site.person("a1")
     for name, (result, _, _) in ACCEPTED.items():
         person.annotate(tasks[name], result)
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, documents)
+    readings, pulled, _ = take(admin, corpus, documents, tmp_path)
     assert pulled.quarantine == ()
-    assert list(pulled.annotations) == [
+    drawn = [
         Annotation(name, "a1", tuple(spans), tuple(relations))
         for name, (_, spans, relations) in ACCEPTED.items()
     ]
+    assert readings == canonical(drawn, documents)
 
 
-def test_skipping_drops_what_was_drawn_before(site):
+def test_skipping_drops_what_was_drawn_before(site, tmp_path):
     """A skipped document has no spans, although Label Studio keeps what had been drawn."""
     admin, corpus = site.admin(), site.corpus()
     texts = {document.id: document for document in PLAIN[:1]}
     studio.push(admin, corpus, "main", SCHEMA, PLAIN[:1])
     drawn = [region("r", 5, 0, "PLANET")]
     site.person("a1").annotate(task_ids(admin, corpus)["d0"], drawn, was_cancelled=True)
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, texts)
-    assert pulled.annotations == (Annotation("d0", "a1", skipped=True),)
+    readings, pulled, _ = take(admin, corpus, texts, tmp_path)
+    assert readings == [Annotation("d0", "a1", skipped=True)]
     assert pulled.quarantine == ()
 
 
-def test_newest_annotation_of_a_user_counts(site):
+def test_newest_annotation_of_a_user_counts(site, tmp_path):
     """A second annotation supersedes the first, and an edit of the first supersedes both."""
     admin, corpus = site.admin(), site.corpus()
     texts = {document.id: document for document in PLAIN}
@@ -548,18 +566,17 @@ def test_newest_annotation_of_a_user_counts(site):
     task, person = task_ids(admin, corpus)["d1"], site.person("a1")
     for end in (5, 10):
         person.annotate(task, [region("r", 0, end, "PARTY")])
-    project = find(admin, corpus)[0]
-    pulled = studio.pull(admin, project, SCHEMA, texts)
-    assert [span.end for span in pulled.annotations[0].spans] == [10]
-    assert (len(pulled.annotations), pulled.superseded, pulled.untouched) == (1, 1, 2)
-    first = min(a["id"] for t in admin.export(project) for a in t["annotations"])
+    readings, pulled, history = take(admin, corpus, texts, tmp_path)
+    assert [[span.end for span in found.spans] for found in readings] == [[10]]
+    assert (pulled.manifest.superseded, pulled.manifest.untouched) == (1, 2)
+    first = min(event.annotation for event in history.events.values())
     body = {"result": [region("r", 0, 14, "PARTY")]}
     site.call("PATCH", f"/api/annotations/{first}/", json=body)
-    pulled = studio.pull(admin, project, SCHEMA, texts)
-    assert [span.end for span in pulled.annotations[0].spans] == [14]
+    readings, _, _ = take(admin, corpus, texts, tmp_path)
+    assert [[span.end for span in found.spans] for found in readings] == [[14]]
 
 
-def test_annotations_of_deleted_users_are_set_aside(site):
+def test_annotations_of_deleted_users_are_set_aside(site, tmp_path):
     """The server forgets who they were; two of them must not pass for one."""
     admin, corpus = site.admin(), site.corpus()
     studio.push(admin, corpus, "main", SCHEMA, PLAIN[:1])
@@ -568,22 +585,17 @@ def test_annotations_of_deleted_users_are_set_aside(site):
         person = site.person(name)
         person.annotate(task, [region("r", 0, 5, "PARTY")])
         site.call("DELETE", f"/api/users/{person.user}/")
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, {"d0": PLAIN[0]})
-    assert pulled.annotations == ()
+    readings, pulled, _ = take(admin, corpus, {"d0": PLAIN[0]}, tmp_path)
+    assert readings == []
     assert [record["rules"] for record in pulled.quarantine] == [["unknown-annotator"]] * 2
 
 
-def test_strangers_get_a_keyed_pseudonym(site):
+def test_strangers_get_a_keyed_pseudonym(site, tmp_path):
     """Who was not invited by the toolkit is named by a hash, the same every time and no address."""
     admin, corpus = site.admin(), site.corpus()
     studio.push(admin, corpus, "main", SCHEMA, PLAIN[:1])
     admin.annotate(task_ids(admin, corpus)["d0"], [region("r", 0, 5, "PARTY")])
-    named = {
-        studio.pull(admin, find(admin, corpus)[0], SCHEMA, {"d0": PLAIN[0]})
-        .annotations[0]
-        .annotator
-        for _ in range(2)
-    }
+    named = {take(admin, corpus, {"d0": PLAIN[0]}, tmp_path)[0][0].annotator for _ in range(2)}
     (name,) = named
     assert (name[0], len(name), int(name[1:], 16) >= 0) == ("u", 9, True)
     assert studio.pseudonyms(["ADMIN@example.com"]) == {"ADMIN@example.com": name}
@@ -897,13 +909,13 @@ def test_project_is_found_among_hundreds(fake):
         ("/api/users/", "500 before"),
     ],
 )
-def test_reading_is_tried_again(fake, path, kind):
+def test_reading_is_tried_again(fake, tmp_path, path, kind):
     """A list that fails once is asked for again."""
     admin = meet(fake, kind)
     studio.push(admin, "c", "main", SCHEMA, PLAIN)
     fake.fail("GET", path, kind)
     studio.push(admin, "c", "main", SCHEMA, PLAIN)
-    assert len(studio.pull(admin, find(admin, "c")[0], SCHEMA, {}).annotations) == 0
+    assert take(admin, "c", {}, tmp_path)[0] == []
     assert not fake.faults
 
 
@@ -929,7 +941,7 @@ def test_broken_export_writes_nothing(fake, monkeypatch, capsys, tmp_path, kind,
     before = sorted(path.name for path in root.rglob("*"))
     fake.fail("GET", "/export", *[kind] * 3)
     with pytest.raises(ToolkitError) as error:
-        studio.pull(admin, find(admin, "c")[0], SCHEMA, texts)
+        take(admin, "c", texts, root)
     assert error.value.exit_code == code
     fake.settle()
     if not kind.startswith("late"):
@@ -950,19 +962,30 @@ def test_list_that_shrinks_while_it_is_read_is_not_believed(fake):
     assert str(error.value) == f"{what}; run it again"
 
 
-def test_lone_surrogate_of_somebody_else_is_an_unusable_answer(fake):
-    """It breaks the export for good; the error carries what the server says."""
-    admin = meet(fake)
-    done = studio.push(admin, "c", "main", SCHEMA, PLAIN)
-    body = '[{"data": {"text": "x \\ud800", "title": ""}}]'
-    admin.sdk._client_wrapper.httpx_client.httpx_client.post(
-        f"{fake.url}/api/projects/{done.id}/import",
-        content=body,
-        headers={"Authorization": f"Token {fake.token}"},
-    )
-    with pytest.raises(UnusableAnswerError) as error:
-        studio.pull(admin, find(admin, "c")[0], SCHEMA, {})
-    assert "surrogates not allowed" in str(error.value)
+def test_task_that_breaks_the_export_is_set_aside_alone(site, tmp_path):
+    """A lone surrogate of somebody else costs its own annotations and nobody else's."""
+    admin, corpus = site.admin(), site.corpus()
+    documents = {f"d{n}": Document(f"d{n}", f"{TEXT} ({n})") for n in range(9)}
+    done = studio.push(admin, corpus, "main", SCHEMA, list(documents.values()))
+    tasks = task_ids(admin, corpus)
+    broken = site.call(
+        "POST",
+        f"/api/projects/{done.id}/import?return_task_ids=true",
+        content=b'[{"data": {"text": "x \\ud800", "title": "", "document": "x"}}]',
+        headers={"Content-Type": "application/json"},
+    )["task_ids"][0]
+    person = site.person("a1")
+    for task in (*tasks.values(), broken):
+        person.annotate(task, [region("r", 0, 5, "PARTY")])
+    readings, pulled, _ = take(admin, corpus, documents, tmp_path)
+    assert [annotation.document for annotation in readings] == list(documents)
+    assert [(record["task"], record["rules"]) for record in pulled.quarantine] == [
+        (broken, ["unexportable"])
+    ]
+    counted = pulled.manifest
+    assert (counted.annotations, counted.read, counted.quarantined) == (10, 9, 1)
+    again = studio.push(admin, corpus, "main", SCHEMA, list(documents.values()))
+    assert counts(again) == (0, 0, 9, 0)
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────────

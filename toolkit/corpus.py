@@ -110,6 +110,11 @@ class Splits:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    document: str
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A folder of documents and annotations. Nothing is read before it is asked for."""
@@ -180,6 +185,32 @@ class Corpus:
         ordered = sorted(annotations, key=lambda annotation: annotation.document)
         canonical = [a.canonical(texts[a.document].text) for a in ordered]
         return files.write_jsonl(self.path_of(annotator), canonical)
+
+    def merge(
+        self, annotator: str, lines: Mapping[str, bytes | None], *, dry_run: bool = False
+    ) -> Counter[str]:
+        """Take readings into an annotator's file, each as a canonical line, or None to remove one.
+
+        Gives how many were `created`, `updated`, `unchanged` and `removed`. Nothing is written when
+        nothing changes.
+        """
+        path = self.path_of(annotator)
+        held = {
+            files.decode(line, _Named).document: line
+            for _, _, line in (files.read_lines(path) if path.is_file() else ())
+        }
+        counts: Counter[str] = Counter()
+        for document, line in lines.items():
+            before = held.pop(document, None)
+            if line is None:
+                counts["removed"] += before is not None
+                continue
+            kind = "created" if before is None else "unchanged" if before == line else "updated"
+            counts[kind] += 1
+            held[document] = line
+        if not dry_run and (held or path.is_file()):
+            files.write_lines(path, (held[document] for document in sorted(held)))
+        return counts
 
     def splits(self) -> Splits:
         """The split of each event. Raises `InvalidDataError` when an event is in none or in two."""

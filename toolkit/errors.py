@@ -78,9 +78,16 @@ class InvalidDataError(ToolkitError):
 
 
 class UnreachableError(ToolkitError):
-    """The server cannot be reached, or did not answer in time."""
+    """The server cannot be reached, did not answer in time, or is too busy.
+
+    `retry_after` is the seconds it asks to be left alone, if it says so.
+    """
 
     exit_code = 10
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotAllowedError(ToolkitError):

@@ -2,7 +2,7 @@
 
 Results go to stdout, everything else to stderr. A `ToolkitError` becomes one line per fault and its
 documented exit code; anything else is a bug of ours and shows its traceback. Inside, in this order:
-`terminal` (what printing looks like), `steps`, `readings`, `checks` and `doctor` (what commands do),
+`terminal` (what printing looks like), `exchange`, `steps`, `readings`, `checks` and `doctor` (what commands do),
 `demo` (all of it once), `options` (what commands share), `server` (the commands of a local Label
 Studio) and `commands` (the others).
 """

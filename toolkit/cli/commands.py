@@ -198,7 +198,7 @@ def pull(
 
     What cannot be accepted is set aside with its reasons in the corpus's quarantine.jsonl.
     """
-    from toolkit.cli.steps import pull_corpus
+    from toolkit.cli.exchange import pull_corpus
     from toolkit.corpus import Corpus
 
     told = pull_corpus(connection(url), Corpus.load(root), project, dry_run=dry_run)

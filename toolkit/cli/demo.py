@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import files
-from toolkit.cli import readings, steps
+from toolkit.cli import exchange, readings, steps
 from toolkit.cli.terminal import figure, progress, say
 from toolkit.errors import IntegrityError
 from toolkit.spans import GOLD, Annotation
@@ -146,7 +146,7 @@ def _label(source: Corpus, corpus: Corpus, diary: _Diary) -> int:
         for name in ANNOTATORS:
             outcome.append(f"{name} submitted {_submit(source, corpus, server, name)}")
     with diary.step("Pull", f"toolkit pull {root}") as outcome:
-        told = steps.pull_corpus(admin, corpus)
+        told = exchange.pull_corpus(admin, corpus)
         differences = _differences(source, corpus)
         keys = ("created", "updated", "unchanged", "quarantined")
         outcome.append(", ".join(f"{key} {told[key]}" for key in keys))

@@ -7,7 +7,16 @@ the old file or the new one and a re-run that changes nothing leaves the file al
 """
 
 from toolkit.files.places import home, resource
-from toolkit.files.reading import decode, iter_jsonl, read_json, read_jsonl, read_lines, read_text
+from toolkit.files.reading import (
+    decode,
+    decode_each,
+    iter_jsonl,
+    read_json,
+    read_jsonl,
+    read_lines,
+    read_text,
+    sha256,
+)
 from toolkit.files.tree import Lines, read_yaml, read_yaml_lines
 from toolkit.files.writing import (
     json_line,
@@ -22,6 +31,7 @@ from toolkit.files.writing import (
 __all__ = [
     "Lines",
     "decode",
+    "decode_each",
     "home",
     "iter_jsonl",
     "json_line",
@@ -34,6 +44,7 @@ __all__ = [
     "record",
     "render",
     "resource",
+    "sha256",
     "write_jsonl",
     "write_lines",
     "write_text",

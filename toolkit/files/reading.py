@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,16 @@ from typing import Any, BinaryIO, TypeVar, get_args, get_type_hints
 from toolkit.errors import Fault, InvalidDataError, UsageError
 from toolkit.spans import is_storable
 
-__all__ = ["decode", "iter_jsonl", "read_json", "read_jsonl", "read_lines", "read_text"]
+__all__ = [
+    "decode",
+    "decode_each",
+    "iter_jsonl",
+    "read_json",
+    "read_jsonl",
+    "read_lines",
+    "read_text",
+    "sha256",
+]
 
 T = TypeVar("T")
 
@@ -31,6 +41,17 @@ def read_text(path: Path, *, limit: int = -1) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         fault = _not_utf8(path, line, error.start, content[error.start])
         raise InvalidDataError([fault]) from error
+
+
+def sha256(path: Path) -> str:
+    """The fingerprint of a file's bytes; of nothing at all when there is no such file."""
+    if not path.is_file():
+        return hashlib.sha256().hexdigest()
+    digest = hashlib.sha256()
+    with _opened(path) as handle:
+        while part := handle.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def read_json(path: Path) -> Any:
@@ -194,5 +215,16 @@ def decode(content: bytes, kind: type[T]) -> T:
 
     try:
         return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def decode_each(content: bytes, kind: type[T]) -> Iterator[T]:
+    """The entries of a JSON list, one at a time, as `decode` gives them. Raises `ValueError`."""
+    import msgspec
+
+    try:
+        for part in msgspec.json.decode(content, type=list[msgspec.Raw]):
+            yield msgspec.json.decode(part, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error

@@ -1,28 +1,36 @@
 """Label Studio: a schema as a labelling page, documents pushed, annotations pulled, a local server.
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
-`results` (our values to Label Studio's and back), `lock` (one at a time), `client` (the wire),
-`server` (a local one), `people` (its users), `sync` (push and pull).
+`results` (our values to Label Studio's and back), `lock` (one at a time), `wire` and `client` (requests
+and what they ask), `server` (a local one), `people` (its users), `journal` and `push` (documents
+there), `submit` (readings handed in by program), `history` and `pull` (annotations back).
 """
 
 from toolkit.studio.client import Studio, connect
+from toolkit.studio.history import History, verify
 from toolkit.studio.people import Person, invite, pseudonyms
+from toolkit.studio.pull import Pulled, pull, read
+from toolkit.studio.push import Pushed, find, push
 from toolkit.studio.server import Server, start, status, stop
-from toolkit.studio.sync import Pulled, Pushed, pull, push, submit
+from toolkit.studio.submit import submit
 
 __all__ = [
+    "History",
     "Person",
     "Pulled",
     "Pushed",
     "Server",
     "Studio",
     "connect",
+    "find",
     "invite",
     "pseudonyms",
     "pull",
     "push",
+    "read",
     "start",
     "status",
     "stop",
     "submit",
+    "verify",
 ]

@@ -1,298 +1,337 @@
-"""The wire to a Label Studio server, through its SDK: few verbs, our errors, no retried writes.
-
-The SDK repeats a request when the connection drops, and so imports tasks twice; every write here is
-sent once, and after any doubt `sync` asks the server what it has.
-"""
+"""What the toolkit asks of a Label Studio server: few verbs, typed values."""
 
 from __future__ import annotations
 
 import json
-import os
-import warnings
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from toolkit.errors import NotAllowedError, UnreachableError, UnusableAnswerError, UsageError
+from toolkit.errors import UnusableAnswerError
+from toolkit.studio.wire import (
+    ATTEMPTS,
+    MAX_WAIT,
+    PATIENCE,
+    BrokenError,
+    GoneError,
+    Wire,
+    wired,
+)
 
-if TYPE_CHECKING:
-    from label_studio_sdk import LabelStudio
+__all__ = ["Exported", "Made", "Predicted", "Project", "Studio", "Task", "connect"]
 
-__all__ = ["Project", "Studio", "Task", "connect", "our_errors"]
+PAGE = 1000
+"""Entries of a list per request."""
 
-PATIENCE = 600
-"""Seconds to wait for an answer: exporting a large project takes minutes."""
+PASSES = 3
+"""How often a list that changes while it is read is read anew."""
 
-_ONCE: Any = {"max_retries": 0}
-_READ: Any = {"max_retries": 2}
+PROJECT_FIELDS = (
+    *("id", "title", "description", "label_config", "created_at", "maximum_annotations"),
+    *("task_number", "total_annotations_number", "skipped_annotations_number"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A Label Studio project of ours."""
+    """A Label Studio project, with how many tasks and annotations the server counts in it.
+
+    `made` is when it was created, by the server's clock: with the id, what tells it from another
+    project that has its place after a server was set up anew. Skipped documents count as annotated.
+    """
 
     id: int
     title: str
     description: str
     config: str
+    made: str = ""
+    tasks: int = 0
+    annotations: int = 0
+    overlap: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as listed: its own data and how much work hangs on it."""
+    """A task as listed: its own data if they were asked for, and how much work hangs on it.
+
+    `changed` is when its data or annotations last changed, by the server's clock.
+    """
 
     id: int
     data: Mapping[str, Any]
-    annotations: int
+    annotations: int = 0
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Whose suggestions lay before the annotator."""
+
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An annotation as exported. `completed_by` is the user's number, None when the user is gone."""
+
+    id: int
+    result: list[Any] | None = None
+    completed_by: int | None = None
+    was_cancelled: bool = False
+    lead_time: float | None = None
+    updated_at: str = ""
+    prediction: Shown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A task as exported, with every annotation that was submitted, skipped ones too."""
+
+    id: int
+    data: dict[str, Any] = field(default_factory=dict)
+    annotations: list[Made] = field(default_factory=list)
+    drafts: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A prediction as listed."""
+
+    id: int
+    task: int
+    result: list[Any] = field(default_factory=list)
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    id: int
+    data: dict[str, Any] = field(default_factory=dict)
+    total_annotations: int | None = 0
+    cancelled_annotations: int | None = 0
+    updated_at: str | None = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _TaskPage:
+    total: int
+    tasks: list[_Listed]
+
+    @property
+    def entries(self) -> dict[int, Task]:
+        return {entry.id: _task(entry) for entry in self.tasks}
+
+
+@dataclass(frozen=True, slots=True)
+class _ProjectPage:
+    count: int
+    results: list[dict[str, Any]]
+
+    @property
+    def total(self) -> int:
+        return self.count
+
+    @property
+    def entries(self) -> dict[int, Project]:
+        return {int(entry["id"]): _project(entry) for entry in self.results}
+
+
+@dataclass(frozen=True, slots=True)
+class _Imported:
+    task_count: int = 0
+    task_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    id: int
+    email: str
 
 
 @dataclass(frozen=True)
 class Studio:
     """A connection to one server as one user."""
 
-    url: str
-    sdk: LabelStudio
+    wire: Wire
     email: str
     user: int
 
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self.wire.url
+
+    # ── projects ────────────────────────────────────────────────────────────────────────────────
+
     def projects(self) -> list[Project]:
         """Every project this user can see."""
-        with our_errors(self.url):
-            include = "id,title,description,label_config"
-            first: Any = self.sdk.projects.list(
-                include=include, page_size=100, request_options=_READ
-            )
-            return [_project(found) for found in _pages(self.url, first, first.response.count)]
+        wanted = {"include": ",".join(PROJECT_FIELDS), "page_size": 100}
+        return list(self._listed("api/projects/", wanted, _ProjectPage).values())
+
+    def project(self, number: int) -> Project:
+        """One project as it stands now."""
+        return _project(self.wire.read(f"api/projects/{number}/", dict[str, Any]))
 
     def create_project(self, title: str, description: str, config: str, help_html: str) -> Project:
         """A new project whose annotators see the instructions first."""
-        with our_errors(self.url):
-            made: Any = self.sdk.projects.create(
-                title=title[:50],
-                description=description,
-                label_config=config,
-                expert_instruction=help_html,
-                show_instruction=bool(help_html),
-                request_options=_ONCE,
-            )
-            return Project(made.id, title, description, config)
+        facts = {"title": title[:50], "description": description}
+        body = facts | _settings(config, help_html)
+        return _project(self.wire.write("POST", "api/projects/", body, dict[str, Any]))
 
     def update_project(self, project: Project, config: str, help_html: str) -> None:
         """Give a project a new labelling page and new instructions."""
-        with our_errors(self.url):
-            self.sdk.projects.update(
-                project.id,
-                label_config=config,
-                expert_instruction=help_html,
-                show_instruction=bool(help_html),
-                request_options=_ONCE,
-            )
+        self.wire.write("PATCH", f"api/projects/{project.id}/", _settings(config, help_html))
 
-    def tasks(self, project: Project) -> list[Task]:
-        """The project's tasks by id, with their data."""
-        with our_errors(self.url):
-            first: Any = self.sdk.tasks.list(
-                project=project.id,
-                fields="task_only",
-                include="id,data,total_annotations,cancelled_annotations",
-                page_size=500,
-                request_options=_READ,
-            )
-            found = [_task(task) for task in _pages(self.url, first, first.response.total)]
-            return sorted(found, key=lambda task: task.id)
+    def share(self, project: Project, annotators: int) -> Project:
+        """Let each task be given to so many different annotators."""
+        body = {"maximum_annotations": annotators}
+        self.wire.write("PATCH", f"api/projects/{project.id}/", body)
+        return replace(project, overlap=annotators)
 
-    def import_tasks(self, project: Project, data: Sequence[Mapping[str, Any]]) -> int:
-        """Send tasks once; gives how many the server says it took."""
-        with our_errors(self.url):
-            request: Any = [{"data": dict(part)} for part in data]
-            answer = self.sdk.projects.import_tasks(
-                project.id, request=request, request_options=_ONCE
-            )
-            return int(answer.task_count or 0)
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────
+
+    def tasks(self, project: Project, *, data: bool = True, since: str = "") -> list[Task]:
+        """The project's tasks by id: all, or those that changed since a time of the server's clock."""
+        fields = "id,updated_at,total_annotations,cancelled_annotations"
+        wanted: dict[str, Any] = {"project": project.id, "fields": "task_only", "page_size": PAGE}
+        wanted["include"] = f"{fields},data" if data else fields
+        if since:
+            wanted["query"] = json.dumps({"filters": _changed_since(since)})
+        found: dict[int, Task] = self._listed("api/tasks/", wanted, _TaskPage)
+        return [found[number] for number in sorted(found)]
+
+    def import_tasks(self, project: Project, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Send tasks once, each `{"data", "predictions"}`; gives the numbers they got, in order.
+
+        Fewer numbers than tasks, or none, mean that the answer is in doubt.
+        """
+        path = f"api/projects/{project.id}/import?return_task_ids=true"
+        answer = self.wire.write("POST", path, list(tasks), _Imported)
+        return answer.task_ids if answer.task_count == len(tasks) else []
 
     def update_task(self, task: int, data: Mapping[str, Any]) -> None:
         """Replace the data of one task."""
-        with our_errors(self.url):
-            self.sdk.tasks.update(str(task), data=dict(data), request_options=_ONCE)
+        self.wire.write("PATCH", f"api/tasks/{task}/", {"data": dict(data)})
 
     def delete_task(self, task: int) -> None:
         """Delete one task."""
-        with our_errors(self.url):
-            self.sdk.tasks.delete(str(task), request_options=_ONCE)
+        self.wire.write("DELETE", f"api/tasks/{task}/")
+
+    # ── readings ────────────────────────────────────────────────────────────────────────────────
 
     def annotate(self, task: int, result: list[dict[str, Any]], **facts: Any) -> None:
         """Submit an annotation of a task as this user."""
-        with our_errors(self.url):
-            self.sdk.annotations.create(
-                task, result=result, completed_by=self.user, request_options=_ONCE, **facts
-            )
+        body = {"result": result, "completed_by": self.user, **facts}
+        self.wire.write("POST", f"api/tasks/{task}/annotations/", body)
 
-    def export(self, project: Project, tasks: Sequence[int] = ()) -> list[dict[str, Any]]:
-        """The project's tasks, or some of them, with every annotation: the raw JSON loses nothing."""
-        if not tasks:
-            return self._export(project, {})
-        # The SDK's own parameter for ids goes by a name that the server passes over.
-        parts = (tasks[start : start + 200] for start in range(0, len(tasks), 200))
-        asked = ({"additional_query_parameters": {"ids[]": list(part)}} for part in parts)
-        return [task for options in asked for task in self._export(project, options)]
+    def export(
+        self, project: Project, tasks: Sequence[int], *, attempts: int = ATTEMPTS
+    ) -> list[Exported]:
+        """Some of the project's tasks with every annotation: the raw JSON loses nothing."""
+        wanted = {"exportType": "JSON", "download_all_tasks": "true", "ids[]": list(tasks)}
+        path = f"api/projects/{project.id}/export"
+        return self.wire.read(path, list[Exported], wanted, attempts=attempts)
 
-    def _export(self, project: Project, options: dict[str, Any]) -> list[dict[str, Any]]:
-        with our_errors(self.url):
-            chunks = self.sdk.projects.exports.download_sync(
-                project.id,
-                export_type="JSON",
-                download_all_tasks=True,
-                request_options=_READ | options,
-            )
-            content = b"".join(chunks)
-        try:
-            tasks = json.loads(content)
-        except ValueError:
-            tasks = None
-        if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-            what = f"{self.url}: the export of project {project.id} is not a list of tasks"
-            raise UnusableAnswerError(f"{what}; nothing was written, try again")
-        return tasks
+    def predictions(self, project: Project) -> Iterator[Predicted]:
+        """Every prediction of the project, one at a time."""
+        return self.wire.read_each("api/predictions/", Predicted, {"project": project.id})
+
+    def predict(self, project: Project, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """Add predictions to tasks that are there: each `{"task", "result", "model_version"}`."""
+        self.wire.write("POST", f"api/projects/{project.id}/import/predictions", list(predictions))
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Delete one prediction."""
+        self.wire.write("DELETE", f"api/predictions/{prediction}/")
 
     def emails(self) -> dict[int, str]:
         """The e-mail address of each user id. It stays in memory: records hold pseudonyms."""
-        with our_errors(self.url):
-            return {
-                int(user.id): str(user.email) for user in self.sdk.users.list(request_options=_READ)
-            }
+        return {user.id: user.email for user in self.wire.read("api/users/", list[_User])}
 
+    def _listed(self, path: str, wanted: dict[str, Any], kind: type[Any]) -> dict[int, Any]:
+        """Every entry of a paged list, by id.
 
-def connect(url: str = "", api_key: str = "", *, patience: float = PATIENCE) -> Studio:
-    """A connection to the server at `url`, by either kind of token.
-
-    Arguments beat `LABEL_STUDIO_URL` and `LABEL_STUDIO_API_KEY`. `patience` is the seconds an answer
-    may take. Raises `UsageError` when one is missing or malformed, `UnreachableError` and
-    `NotAllowedError` as the server answers.
-    """
-    url = (url or os.environ.get("LABEL_STUDIO_URL", "")).strip().rstrip("/")
-    api_key = (api_key or os.environ.get("LABEL_STUDIO_API_KEY", "")).strip()
-    if not url or not api_key:
-        missing = "LABEL_STUDIO_API_KEY" if url else "LABEL_STUDIO_URL"
-        raise UsageError(f"{missing} is not set; set it, or start a server: toolkit studio start")
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise UsageError("LABEL_STUDIO_API_KEY holds characters no token has; copy it again")
-    local = _refuse_open_wire(url)
-    import httpx
-    from label_studio_sdk import LabelStudio
-
-    # A redirect is not followed: it would take the token elsewhere. A proxy is for other machines.
-    # Reading in the world's certificates takes time, and is for naught on a plain wire.
-    wire = httpx.Client(timeout=patience, trust_env=not local, verify=url.startswith("https:"))
-    try:
-        with our_errors(url):
-            # A personal token is exchanged for an access token here, a legacy one is used as it is.
-            sdk = LabelStudio(  # type: ignore[no-untyped-call]
-                base_url=f"{url}/", api_key=api_key, httpx_client=wire, max_retries=0
-            )
-            user = sdk.users.whoami(request_options=_ONCE)
-            studio = Studio(url, sdk, str(user.email), int(user.id))
-    except BaseException:
-        wire.close()
-        raise
-    weakref.finalize(studio, wire.close)
-    return studio
-
-
-def _refuse_open_wire(url: str) -> bool:
-    """Whether the address is on this machine. Refuses one that would show the token to others."""
-    try:
-        parts = urlsplit(url)
-        well_formed = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed or parts.username or parts.password:
-        shown = repr(url) if "@" not in url else "the address"
-        raise UsageError(f"LABEL_STUDIO_URL: {shown} is not http(s)://host[:port]; mend it")
-    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if parts.scheme == "http" and not local and not os.environ.get("TOOLKIT_ALLOW_HTTP"):
-        what = f"LABEL_STUDIO_URL: {url} would send the token in clear"
-        raise UsageError(f"{what}; use https, or set TOOLKIT_ALLOW_HTTP=1 inside a trusted network")
-    return local
-
-
-@contextmanager
-def our_errors(url: str) -> Iterator[None]:
-    """Their exceptions as ours. Theirs print every header, a session cookie among them."""
-    import httpx
-    from label_studio_sdk.core.api_error import ApiError
-    from label_studio_sdk.core.parse_error import ParsingError
-
-    try:
-        with warnings.catch_warnings():
-            # The SDK refreshes tokens by a method that pydantic has deprecated.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
-    except httpx.TimeoutException as error:
-        raise UnreachableError(f"{url}: no answer in time; is the server busy?") from error
-    except httpx.HTTPStatusError as error:
-        raise _from_status(url, error.response.status_code, None) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        what = f"{url}: cannot be reached ({type(error).__name__})"
-        raise UnreachableError(f"{what}; check the address, or: toolkit studio start") from error
-    except ApiError as error:
-        raise _from_status(url, error.status_code, error.body) from error
-    except (ParsingError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # An answer of another shape than the SDK or we expect.
-        what = f"{url}: an answer that cannot be read ({type(error).__name__})"
-        raise UnusableAnswerError(f"{what}; is this a Label Studio server?") from error
-
-
-def _from_status(url: str, status: int | None, body: Any) -> Exception:
-    detail = ""
-    if isinstance(body, dict):
-        found = str(body.get("validation_errors") or body.get("detail") or "")[:300]
-        detail = f" ({found})" if found else ""
-    if status == 401:
-        cure = "check LABEL_STUDIO_API_KEY (Account & Settings in Label Studio shows it)"
-        return NotAllowedError(f"{url}: the token was refused; {cure}")
-    if status == 403:
-        return NotAllowedError(f"{url}: not allowed{detail}; ask the project's owner")
-    if status is not None and status < 400:
-        what = f"{url}: answered {status}, but not as Label Studio does"
-        return UnusableAnswerError(f"{what}; give the address Label Studio's own pages have")
-    cure = "see the server's log" if status is None or status >= 500 else "mend what it names"
-    return UnusableAnswerError(f"{url}: answered {status}{detail}; {cure}")
-
-
-def _pages(url: str, page: Any, total: int) -> list[Any]:
-    """Every entry of a paged list, of which `page` is the first page, in the order of the pages.
-
-    The SDK itself goes on until a 404 and takes any 404 for the end, also where a list has become
-    shorter meanwhile and entries slipped past.
-    """
-    from label_studio_sdk.core.api_error import ApiError
-
-    found = {int(entry.id): entry for entry in page.items}
-    try:
-        while len(found) < total and page.items:
-            page = page.next_page()
-            found |= {int(entry.id): entry for entry in page.items}
-    except ApiError as error:
-        if error.status_code != 404:
-            raise
-    if len(found) < total:
-        what = f"{url}: {len(found)} of {total} were listed, as the list changed meanwhile"
+        A list that has become shorter meanwhile ends in a 404, also where entries slipped past: the
+        end is believed only when as many were seen as the list says it has.
+        """
+        for _ in range(PASSES):
+            found, total = self._one_pass(path, wanted, kind)
+            if len(found) >= total:
+                return found
+        what = f"{self.url}: {len(found)} of {total} were listed, as the list changed meanwhile"
         raise UnusableAnswerError(f"{what}; run it again")
-    return list(found.values())
+
+    def _one_pass(
+        self, path: str, wanted: dict[str, Any], kind: type[Any]
+    ) -> tuple[dict[int, Any], int]:
+        page = self._page(path, wanted, kind, 1)
+        found, number = dict(page.entries), 1
+        while page.entries and len(found) < page.total:
+            number += 1
+            try:
+                page = self._page(path, wanted, kind, number)
+            except GoneError:
+                break
+            found |= page.entries
+        return found, page.total
+
+    def _page(self, path: str, wanted: dict[str, Any], kind: type[Any], number: int) -> Any:
+        """One page. Where an entry breaks it, that one is told without what breaks it."""
+        try:
+            return self.wire.read(path, kind, wanted | {"page": number})
+        except BrokenError:
+            if ",data" not in wanted["include"]:
+                raise
+        bare = {"include": wanted["include"].removesuffix(",data"), "page": number}
+        page = self.wire.read(path, kind, wanted | bare)
+        whole = [self._whole(entry) for entry in page.tasks]
+        return replace(page, tasks=whole)
+
+    def _whole(self, listed: _Listed) -> _Listed:
+        try:
+            path = f"api/tasks/{listed.id}/"
+            return replace(listed, data=self.wire.read(path, _Listed, attempts=1).data)
+        except BrokenError:
+            return listed
 
 
-def _project(found: Any) -> Project:
+def connect(
+    url: str = "", api_key: str = "", *, patience: float = PATIENCE, max_wait: float = MAX_WAIT
+) -> Studio:
+    """A connection to the server at `url`, by either kind of token; see `wired`."""
+    wire = wired(url, api_key, patience=patience, max_wait=max_wait)
+    user = wire.read("api/current-user/whoami", _User)
+    return Studio(wire, user.email, user.id)
+
+
+def _settings(config: str, help_html: str) -> dict[str, Any]:
+    return {
+        "label_config": config,
+        "expert_instruction": help_html,
+        "show_instruction": bool(help_html),
+    }
+
+
+def _changed_since(since: str) -> dict[str, Any]:
+    """The data manager's filter of tasks whose data or annotations changed after a time."""
+    condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime"}
+    return {"conjunction": "and", "items": [condition | {"value": since}]}
+
+
+def _project(found: Mapping[str, Any]) -> Project:
     return Project(
-        found.id,
-        found.title or "",
-        found.description or "",
-        found.label_config or "",
+        id=int(found["id"]),
+        title=found.get("title") or "",
+        description=found.get("description") or "",
+        config=found.get("label_config") or "",
+        made=found.get("created_at") or "",
+        tasks=found.get("task_number") or 0,
+        annotations=(found.get("total_annotations_number") or 0)
+        + (found.get("skipped_annotations_number") or 0),
+        overlap=found.get("maximum_annotations") or 1,
     )
 
 
-def _task(found: Any) -> Task:
-    total, cancelled = found.total_annotations or 0, found.cancelled_annotations or 0
-    return Task(int(found.id), found.data or {}, total + cancelled)
+def _task(found: _Listed) -> Task:
+    annotations = (found.total_annotations or 0) + (found.cancelled_annotations or 0)
+    return Task(found.id, found.data, annotations, found.updated_at or "")

@@ -18,9 +18,10 @@ from pathlib import Path
 from toolkit import files
 from toolkit.errors import NotAllowedError, UnusableAnswerError, UsageError
 from toolkit.spans import GOLD
-from toolkit.studio.client import connect, our_errors
+from toolkit.studio.client import connect
 from toolkit.studio.lock import alone
 from toolkit.studio.server import Server
+from toolkit.studio.wire import our_errors
 
 __all__ = ["Person", "invite", "pseudonyms"]
 

@@ -1,0 +1,195 @@
+"""What push and pull do between a corpus and its projects on a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import files
+from toolkit.cli.terminal import progress
+from toolkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from toolkit.corpus import Corpus
+    from toolkit.studio import History, Studio
+    from toolkit.studio.client import Project
+
+PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
+
+
+def pull_corpus(
+    studio: Studio,
+    corpus: Corpus,
+    project: str = "",
+    *,
+    dry_run: bool = False,
+    new_origin: bool = False,
+) -> dict[str, Any]:
+    """Bring a corpus's annotations into its files, and say how many came, changed or stayed.
+
+    Everything is fetched and checked before the first file is touched. The history is written first and
+    sealed by its manifest, then the annotators' files that follow from it.
+    """
+    from toolkit.studio import find
+    from toolkit.studio.lock import alone
+
+    projects = find(studio, corpus.name, project)
+    if not projects:
+        name = f"{corpus.name}/{project}" if project else corpus.name
+        raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
+    with alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}"):
+        return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
+
+
+def _pull(
+    studio: Studio,
+    corpus: Corpus,
+    projects: Sequence[Project],
+    *,
+    dry_run: bool,
+    new_origin: bool,
+) -> dict[str, Any]:
+    from toolkit.studio import History, pull
+
+    held = _quarantine(corpus.root)
+    texts = corpus.texts
+    pulled = []
+    for found in projects:
+        history = History(corpus.root, _name(found))
+        with progress(f"pulling {history.project}") as advance:
+            part = pull(
+                studio,
+                found,
+                history,
+                corpus.schema,
+                texts,
+                since=_since(studio.url, corpus.root, history),
+                refused={r["event"]: r for r in held.get(history.project, ()) if "event" in r},
+                new_origin=new_origin,
+                progress=advance,
+            )
+        pulled.append((history, part))
+    fresh = [(history, part) for history, part in pulled if part.fresh]
+    lines = _merged((history.project, part.lines) for history, part in fresh)
+    _keep_read_elsewhere(corpus.root, lines, {history.project for history, _ in fresh})
+    counts: Counter[str] = Counter()
+    if not dry_run:
+        for history, part in fresh:
+            history.write(part.manifest)
+    for annotator, found_lines in lines.items():
+        counts += corpus.merge(annotator, found_lines, dry_run=dry_run)
+    quarantine = {
+        **held,
+        **{history.project: list(part.quarantine) for history, part in pulled},
+    }
+    if not dry_run:
+        _write_quarantine(corpus.root, quarantine)
+        for history, part in pulled:
+            _remember(studio.url, corpus.root, history, part.since)
+    manifests = [part.manifest for _, part in pulled]
+    readings = sum(manifest.read + manifest.skipped for manifest in manifests)
+    return {
+        "created": counts["created"],
+        "updated": counts["updated"],
+        "unchanged": readings - counts["created"] - counts["updated"],
+        "skipped": sum(manifest.skipped for manifest in manifests),
+        "quarantined": sum(manifest.quarantined for manifest in manifests),
+        "retracted": sum(part.retracted for _, part in pulled),
+        **{name: sum(getattr(manifest, name) for manifest in manifests) for name in PULL_COUNTS},
+        "annotators": sorted(corpus.annotators),
+        "projects": {history.project: asdict(part.manifest) for history, part in pulled},
+        "dry_run": dry_run,
+    }
+
+
+def _name(project: Project) -> str:
+    """The project's name in its corpus, from the key in its description."""
+    return project.description.rpartition("[toolkit:")[2].partition("]")[0].partition("/")[2]
+
+
+def _merged(
+    parts: Iterable[tuple[str, Mapping[str, Mapping[str, bytes | None]]]],
+) -> dict[str, dict[str, bytes | None]]:
+    """The lines of all projects by annotator; a reading in any of them goes before its absence."""
+    merged: dict[str, dict[str, bytes | None]] = {}
+    for _, found in parts:
+        for annotator, lines in found.items():
+            held = merged.setdefault(annotator, {})
+            for document, line in lines.items():
+                if line is not None or document not in held:
+                    held[document] = line
+    return merged
+
+
+def _keep_read_elsewhere(
+    root: Path, lines: Mapping[str, dict[str, bytes | None]], pulled: set[str]
+) -> None:
+    """Let nothing be removed that the annotator's work in another project still says."""
+    from toolkit.studio import History
+
+    if not any(line is None for by in lines.values() for line in by.values()):
+        return
+    for path in (root / "history").glob("*.jsonl"):
+        if path.stem not in pulled:
+            for event in History(root, path.stem).live.values():
+                by = lines.get(event.annotator, {})
+                if by.get(event.document, b"") is None:
+                    del by[event.document]
+
+
+# ── quarantine ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """What is set aside, by project."""
+    path = root / "quarantine.jsonl"
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in files.iter_jsonl(path) if path.is_file() else ():
+        found.setdefault(str(record.get("project", "")), []).append(record)
+    return found
+
+
+def _write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    path = root / "quarantine.jsonl"
+    ordered = [record for project in sorted(records) for record in records[project]]
+    if ordered:
+        files.write_jsonl(path, ordered)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# ── where the next pull looks from ──────────────────────────────────────────────────────────────
+
+
+def _since(url: str, root: Path, history: History) -> str:
+    """Where the last pull from here left off, if the corpus's files are as it left them."""
+    path = _cursor(url, root, history)
+    if not path.is_file():
+        return ""
+    held = files.read_json(path)
+    return str(held.get("since", "")) if held.get("seal") == _seal(root, history) else ""
+
+
+def _remember(url: str, root: Path, history: History, since: str) -> None:
+    held = {"seal": _seal(root, history), "since": since}
+    files.write_text(_cursor(url, root, history), json.dumps(held), private=True)
+
+
+def _cursor(url: str, root: Path, history: History) -> Path:
+    return files.home() / "pulls" / _hash(f"{url} {root.resolve()} {history.project}")
+
+
+def _seal(root: Path, history: History) -> str:
+    """The state of everything a pull writes: when any of it is another, a pull looks at everything."""
+    paths = [history.path, history.manifest_path, root / "quarantine.jsonl"]
+    paths += sorted((root / "annotators").glob("*.jsonl"))
+    return _hash(" ".join(files.sha256(path) for path in paths))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

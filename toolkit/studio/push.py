@@ -1,0 +1,413 @@
+"""Push: a schema and documents to a project, brought up to date, safe to run again at any time.
+
+A push lists what the project has, sends what is missing, and lists again whenever there is doubt: the
+server never removes duplicates, and an interrupted request may have been carried out. Our own key is
+the document id in the task's data. Nothing is deleted but a second task of ours for one document that
+nobody has worked on, and an outdated suggestion of the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toolkit import files
+from toolkit.errors import (
+    Fault,
+    IntegrityError,
+    InvalidDataError,
+    UnreachableError,
+    UnusableAnswerError,
+)
+from toolkit.schema import Schema, document_faults
+from toolkit.spans import Annotation, Document
+from toolkit.studio.client import Project, Studio, Task
+from toolkit.studio.journal import Journal
+from toolkit.studio.lock import alone
+from toolkit.studio.page import TEXT, instructions, page
+from toolkit.studio.results import to_result
+from toolkit.studio.wire import GoneError, pause_before
+
+__all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
+
+BATCH = 1000
+"""Tasks per request. The server counts the whole project anew after each, so few are better."""
+
+BATCH_BYTES = 8 << 20
+"""Bytes of text and suggestions per request, about."""
+
+ATTEMPTS = 4
+"""How often a batch is sent, each time less what has arrived."""
+
+Suggestions = Mapping[str, Sequence[tuple[str, Annotation]]]
+"""By document, what annotators are shown to begin with: each a model's name and its reading."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did, or would do. Documents set aside are in `faults`.
+
+    `removed` counts second tasks of one document, left by an interrupted push, that nobody worked on;
+    `suggested` the readings of models that were added; `resumed` says that an earlier push had been
+    interrupted.
+    """
+
+    project: str
+    id: int
+    url: str
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int = 0
+    faults: tuple[Fault, ...] = ()
+    schema_updated: bool = False
+    removed: int = 0
+    suggested: int = 0
+    resumed: bool = False
+
+    @property
+    def quarantined(self) -> int:
+        """How many documents were set aside."""
+        return len(self.faults)
+
+
+@dataclass
+class _Plan:
+    """What a project needs to hold the documents."""
+
+    create: list[Document] = field(default_factory=list)
+    update: list[tuple[int, Document]] = field(default_factory=list)
+    held: dict[str, list[Task]] = field(default_factory=dict)
+    unchanged: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+def find(studio: Studio, corpus: str, project: str = "") -> list[Project]:
+    """The corpus's projects, or the one of this name. Ours carry a key in their description."""
+    key = f"[toolkit:{corpus}/{project}]" if project else f"[toolkit:{corpus}/"
+    found = [candidate for candidate in studio.projects() if key in candidate.description]
+    return sorted(found, key=lambda candidate: candidate.id)
+
+
+def push(
+    studio: Studio,
+    corpus: str,
+    project: str,
+    schema: Schema,
+    documents: Sequence[Document],
+    *,
+    suggestions: Suggestions | None = None,
+    overlap: int = 0,
+    dry_run: bool = False,
+    progress: Progress = lambda _done, _total: None,
+) -> Pushed:
+    """A project with this schema and one task per document, made or brought up to date.
+
+    Tasks are made in the order of the documents, which is the order in which annotators get them.
+    `overlap` is how many annotators each task is given to; 0 leaves it. A document whose text changed
+    after somebody annotated it is set aside: its offsets would lie. Raises `InvalidDataError` before
+    any request when a document or a suggestion is not valid, `LockedError` when another push to the
+    project runs on this machine.
+    """
+    _refuse_invalid(documents, suggestions or {}, schema)
+    job = _Push(studio, f"{corpus}/{project}", schema, suggestions or {}, overlap, progress)
+    if dry_run:
+        return job.run(corpus, project, documents, dry_run=True)
+    with alone(_lock_path(studio, job.key), f"push to {job.key}"):
+        return job.run(corpus, project, documents, dry_run=False)
+
+
+def _lock_path(studio: Studio, key: str) -> Path:
+    name = hashlib.sha256(f"{studio.url} {key}".encode()).hexdigest()[:16]
+    return files.home() / "locks" / name
+
+
+def _refuse_invalid(
+    documents: Sequence[Document], suggestions: Suggestions, schema: Schema
+) -> None:
+    faults: list[Fault] = []
+    seen: dict[str, Document] = {}
+    for document in documents:
+        faults += document_faults(document, place="documents")
+        if document.id in seen:
+            what = f"document id {document.id!r} stands twice"
+            faults.append(Fault("documents", 0, what, "give each its own id", "duplicate-id"))
+        seen[document.id] = document
+    for name, readings in suggestions.items():
+        for model, reading in readings if name in seen else ():
+            place = f"suggestions of {model}"
+            faults += schema.faults(reading, seen[name], place=place)
+            faults += schema.overlaps(reading, place=place)
+    if faults:
+        raise InvalidDataError(faults)
+
+
+@dataclass
+class _Push:
+    """One push to one project."""
+
+    studio: Studio
+    key: str
+    schema: Schema
+    suggestions: Suggestions
+    overlap: int
+    progress: Progress
+    sent: dict[str, int] = field(default_factory=dict)
+    """The task of each document that was sent and of which the server told the number."""
+
+    def run(
+        self, corpus: str, project: str, documents: Sequence[Document], *, dry_run: bool
+    ) -> Pushed:
+        found = find(self.studio, corpus, project)
+        if not found and dry_run:
+            return Pushed(project, 0, "", len(documents), 0, 0)
+        made = found[0] if found else self._create(corpus, project)
+        outdated = made.config != page(self.schema)
+        tasks = self.studio.tasks(made) if made.tasks else []
+        plan = _plan(tasks, documents)
+        journal = Journal.of(self.studio.url, self.key)
+        removed = suggested = 0
+        if not dry_run:
+            try:
+                self._settings(made, outdated)
+                tasks = self._send_missing(made, tasks, plan, journal)
+                removed = self._remove_doubles(made, tasks, plan, documents)
+                for task, document in plan.update:
+                    self.studio.update_task(task, _task_data(document))
+                suggested = self._suggest(made, documents, plan)
+            except BaseException:
+                journal.close(done=False)
+                raise
+            journal.close(done=True)
+        return Pushed(
+            project,
+            made.id,
+            f"{self.studio.url}/projects/{made.id}",
+            len(plan.create),
+            len(plan.update),
+            plan.unchanged,
+            faults=tuple(plan.faults),
+            schema_updated=outdated,
+            removed=removed,
+            suggested=suggested,
+            resumed=journal.interrupted,
+        )
+
+    def _create(self, corpus: str, project: str) -> Project:
+        description = f"Made by toolkit push; keep this key: [toolkit:{self.key}]"
+        title = f"{corpus} · {project}"
+        config, help_html = page(self.schema), instructions(self.schema)
+        try:
+            self.studio.create_project(title, description, config, help_html)
+        except (UnreachableError, UnusableAnswerError):
+            if not find(self.studio, corpus, project):
+                raise
+        # Another machine may have made it at the same time: the older one counts.
+        return find(self.studio, corpus, project)[0]
+
+    def _settings(self, made: Project, outdated: bool) -> None:
+        if outdated:
+            self.studio.update_project(made, page(self.schema), instructions(self.schema))
+        if self.overlap and made.overlap != self.overlap:
+            self.studio.share(made, self.overlap)
+
+    # ── tasks ───────────────────────────────────────────────────────────────────────────────────
+
+    def _send_missing(
+        self, made: Project, tasks: list[Task], plan: _Plan, journal: Journal
+    ) -> list[Task]:
+        """Import in batches. Gives the project's tasks, listed anew unless all went well.
+
+        All went well when every answer counted what was sent and the server's own count agrees.
+        """
+        sure = not journal.interrupted
+        for batch in self._batches(plan.create):
+            journal.intend([document.id for document in batch])
+            sure = self._send(made, batch) and sure
+            self.progress(len(self.sent), len(plan.create))
+        expected = len(tasks) + len(plan.create)
+        if sure and (not plan.create or self.studio.project(made.id).tasks == expected):
+            return tasks
+        tasks = self.studio.tasks(made)
+        absent = _absent(plan.create, tasks)
+        if absent:
+            names = ", ".join(document.id for document in absent[:5])
+            what = (
+                f"project {made.id}: {len(absent)} documents are missing after the push ({names})"
+            )
+            raise IntegrityError(f"{what}; push again")
+        self.sent = {name: held[0].id for name, held in by_document(tasks).items()}
+        return tasks
+
+    def _batches(self, documents: Sequence[Document]) -> Iterator[list[Document]]:
+        batch: list[Document] = []
+        size = 0
+        for document in documents:
+            weight = len(document.text) + 400 * sum(
+                len(reading.spans) for _, reading in self.suggestions.get(document.id, ())
+            )
+            if batch and (len(batch) == BATCH or size + weight > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(document)
+            size += weight
+        if batch:
+            yield batch
+
+    def _send(self, made: Project, batch: Sequence[Document]) -> bool:
+        """Import one batch. After any doubt the server is asked what it has, and the rest is sent.
+
+        Gives whether there was no doubt at all.
+        """
+        waited = 0.0
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                ids = self.studio.import_tasks(made, [self._payload(d) for d in batch])
+                if len(ids) == len(batch):
+                    self.sent |= zip((d.id for d in batch), ids, strict=True)
+                    return attempt == 1
+                doubt: Exception | None = None
+            except (UnreachableError, UnusableAnswerError) as error:
+                doubt = error
+                pause = pause_before(attempt, getattr(error, "retry_after", None))
+                waited += pause
+                if attempt == ATTEMPTS or waited > self.studio.wire.max_wait:
+                    raise
+                time.sleep(pause)
+            batch = _absent(batch, self.studio.tasks(made))
+            if not batch:
+                return False
+        if doubt:
+            raise doubt
+        return False
+
+    def _payload(self, document: Document) -> dict[str, Any]:
+        task: dict[str, Any] = {"data": _task_data(document)}
+        predictions = self._predictions(document)
+        return task | {"predictions": predictions} if predictions else task
+
+    def _predictions(self, document: Document) -> list[dict[str, Any]]:
+        readings = self.suggestions.get(document.id, ())
+        return [self._prediction(document, reading, model) for model, reading in readings]
+
+    def _remove_doubles(
+        self, made: Project, tasks: Sequence[Task], plan: _Plan, documents: Sequence[Document]
+    ) -> int:
+        """Delete what an interrupted push sent twice, if nobody worked on it; report the rest."""
+        wanted = {document.id: document for document in documents}
+        extras = {
+            extra.id: extra
+            for name, held in by_document(tasks).items()
+            if name in wanted
+            for extra in held[1:]
+        }
+        removed = 0
+        for start in range(0, len(extras), 200):
+            for raw in self.studio.export(made, list(extras)[start : start + 200]):
+                extra = extras[raw.id]
+                name = str(extra.data["document"])
+                if raw.annotations or raw.drafts or dict(extra.data) != _task_data(wanted[name]):
+                    what = f"{name}: task {extra.id} of project {made.id} is a second one"
+                    cure = "delete one of the two in Label Studio"
+                    plan.faults.append(Fault("documents", 0, what, cure, "doubled"))
+                else:
+                    self._delete(extra.id)
+                    removed += 1
+        return removed
+
+    def _delete(self, task: int) -> None:
+        with suppress(GoneError):  # A push from another machine was faster.
+            self.studio.delete_task(task)
+
+    # ── suggestions ─────────────────────────────────────────────────────────────────────────────
+
+    def _suggest(self, made: Project, documents: Sequence[Document], plan: _Plan) -> int:
+        """Suggestions for tasks that were there already, then all of them read back and compared."""
+        if not self.suggestions:
+            return 0
+        wanted = {
+            (task, model): (document, reading)
+            for document in documents
+            if (task := self._task_of(document.id, plan))
+            for model, reading in self.suggestions.get(document.id, ())
+        }
+        held = self._held(made, wanted)
+        missing = [place for place in wanted if place not in held]
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            self.studio.predict(
+                made, [{"task": t, **self._prediction(*wanted[t, m], m)} for t, m in batch]
+            )
+        if missing and len(self._held(made, wanted)) < len(wanted):
+            what = f"project {made.id}: suggestions came back other than they were sent"
+            raise IntegrityError(f"{what}; push again")
+        created = sum(len(self.suggestions.get(document.id, ())) for document in plan.create)
+        return created + len(missing)
+
+    def _task_of(self, document: str, plan: _Plan) -> int:
+        held = plan.held.get(document)
+        return held[0].id if held else self.sent.get(document, 0)
+
+    def _prediction(self, document: Document, reading: Annotation, model: str) -> dict[str, Any]:
+        return {"model_version": model, "result": to_result(reading, self.schema, document)}
+
+    def _held(
+        self, made: Project, wanted: Mapping[tuple[int, str], tuple[Document, Annotation]]
+    ) -> set[tuple[int, str]]:
+        """Which suggestions the server has as they should be. Outdated and second ones go."""
+        held: set[tuple[int, str]] = set()
+        for found in self.studio.predictions(made):
+            place = found.task, found.model_version or ""
+            if place not in wanted:
+                continue
+            if place in held or found.result != self._prediction(*wanted[place], "")["result"]:
+                self.studio.delete_prediction(found.id)
+            else:
+                held.add(place)
+        return held
+
+
+def _task_data(document: Document) -> dict[str, Any]:
+    title = " · ".join(part for part in (document.id, document.genre, document.published) if part)
+    digest = hashlib.sha256(document.text.encode()).hexdigest()
+    return {"document": document.id, "title": title, TEXT: document.text, "sha256": digest}
+
+
+def _plan(tasks: Sequence[Task], documents: Sequence[Document]) -> _Plan:
+    plan = _Plan(held=by_document(tasks))
+    for document in documents:
+        held = plan.held.get(document.id)
+        if held is None:
+            plan.create.append(document)
+        elif dict(held[0].data) == _task_data(document):
+            plan.unchanged += 1
+        elif held[0].annotations and held[0].data.get(TEXT) != document.text:
+            what = f"{document.id}: the text changed after task {held[0].id} was annotated"
+            cure = "restore the text, or give the new text a new document id"
+            plan.faults.append(Fault("documents", 0, what, cure, "text-changed"))
+        else:
+            plan.update.append((held[0].id, document))
+    return plan
+
+
+def by_document(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """The tasks of each document, the one that counts first: annotated, then oldest."""
+    found: dict[str, list[Task]] = defaultdict(list)
+    for task in sorted(tasks, key=lambda task: (not task.annotations, task.id)):
+        name = task.data.get("document")
+        if isinstance(name, str):
+            found[name].append(task)
+    return dict(found)
+
+
+def _absent(documents: Sequence[Document], tasks: Sequence[Task]) -> list[Document]:
+    present = {task.data.get("document") for task in tasks}
+    return [document for document in documents if document.id not in present]
