@@ -116,6 +116,12 @@ def place_of(span: Span, *, labelled: bool) -> str:
     return f"{span.start}-{span.end}:{span.label}" if labelled else f"{span.start}-{span.end}"
 
 
+def reachable(kind: RelationType, spans: Iterable[Span]) -> dict[str, Span]:
+    """The gold spans a relation may lead to, by each name a decision may give them."""
+    tails = [span for span in spans if span.label in kind.tail]
+    return {place_of(span, labelled=by): span for by in (False, True) for span in tails}
+
+
 def is_shared(span: Span, name: str, spans: Iterable[Span], schema: Schema) -> bool:
     """Whether another gold span at the same offsets may have this attribute or relation too."""
     return any(
@@ -327,12 +333,7 @@ class _Settling:
         if decision.tails is None:
             found: list[Span] = self._chosen(decision, readings)
             return found
-        places = {
-            place_of(span, labelled=labelled): span
-            for span in spans
-            if span.label in kind.tail
-            for labelled in (False, True)
-        }
+        places = reachable(kind, spans)
         unknown = [place for place in decision.tails if place not in places]
         if unknown:
             what = f"{decision.item}: no gold span at {unknown[0]} that {kind.name} may reach"
