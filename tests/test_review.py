@@ -379,11 +379,41 @@ def test_text_given_with_a_span_outlives_the_decision():
     assert found == ruled("d1/promises/0-25", spans=(kept,))
 
 
+def test_what_is_decided_apart_is_not_said_with_the_span():
+    """A decision on an attribute stays when the decision on its span is replaced."""
+    spans = Span(0, 13, "PROMISE"), Span(14, 25, "PROMISE")
+    old = Decision("d1/promises/0-25", spans=spans), Decision("d1/0-13/note", value="c1")
+    reviewed = reading((0, 13, "PROMISE", {"note": "c1"}))
+    found = review(reviewed, *old, a1=reading((0, 25, "PROMISE")))
+    only = Span(0, 13, "PROMISE", text="Rome and Oslo")
+    assert found == (old[1], ruled("d1/promises/0-25", spans=(only,)))
+
+
+def test_unanswered_text_stays_where_the_choice_is_no_dispute_any_more():
+    """Once all say what was chosen, it stays without a decision."""
+    one = reading((0, 25, "PROMISE", {"note": "n1"}))
+    chosen = Decision("d1/0-25/note", choose="a1")
+    assert review(reading((0, 25, "PROMISE")), chosen, a1=one, a2=one) == ()
+
+
 def test_an_unset_flag_is_an_answer():
     """A flag that a decision set and the reviewer did not is off."""
-    old = Decision("d1/0-25/adverse", value=True)
     one = reading((0, 25, "PROMISE"))
-    assert review(one, old, a1=one) == ()
+    assert review(one, Decision("d1/0-25/adverse", value=True), a1=one) == ()
+    adverse = {"adverse": True}
+    spans = Span(0, 13, "PROMISE", attributes=adverse), Span(14, 25, "PROMISE", attributes=adverse)
+    (found,) = review(
+        reading((0, 13, "PROMISE")), Decision("d1/promises/0-25", spans=spans), a1=one
+    )
+    assert found.spans == (Span(0, 13, "PROMISE", text="Rome and Oslo"),)
+
+
+@pytest.mark.parametrize("off", [False, ""])
+def test_a_flag_decided_off_stays_off(off):
+    """Either way of writing that it is not set is what the reviewer says."""
+    both = reading((0, 25, "PROMISE", {"adverse": True}))
+    old = Decision("d1/0-25/adverse", value=off, note="no threat")
+    assert review(reading((0, 25, "PROMISE")), old, a1=both, a2=both) == (old,)
 
 
 def test_a_skipped_review_changes_nothing():

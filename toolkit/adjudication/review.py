@@ -157,14 +157,10 @@ class _Review:
     ) -> str:
         """The item that has to give this span.
 
-        The group in which someone marked it; else where a decision gives it already; else the first
-        group it overlaps; else its own place.
+        Where a decision gives it already; else the first group it overlaps, which is that of whoever
+        marked it; else its own place.
         """
-        marked, near = [], []
-        for item, group in groups.items():
-            spans = [other for found in group.values() for other in found]
-            marked += [item] * any(other.key == span.key for other in spans)
-            near += [item] * any(other.overlaps(span) for other in spans)
+        near = [item for item, group in groups.items() if _overlaps(span, group)]
         own = spans_item(self.document, layer, span.start, span.end)
         prefix = f"{self.document.id}/{layer.name}/"
         given = [
@@ -172,7 +168,7 @@ class _Review:
             for item, decision in sorted(self.old.items())
             if item.startswith(prefix) and span.key in {s.key for s in decision.spans or ()}
         ]
-        return next(iter([*marked, *given, *near, own]))
+        return next(iter([*given, *near, own]))
 
     def _spans_decision(
         self, item: str, group: Mapping[str, Sequence[Span]] | None, right: Sequence[Span]
@@ -183,7 +179,7 @@ class _Review:
         old = self.old.get(item)
         if old is not None and wanted == _spans_said(old, read):
             return old
-        if read and len(wanted) == 1 and all(keys == wanted for keys in read.values()):
+        if read and all(keys == wanted for keys in read.values()):
             return None
         said = replace(self.new, item=item, spans=tuple(map(self._given, right)))
         return self._chosen(item, wanted, read) or said
@@ -280,6 +276,10 @@ class _Review:
         elif default != wanted:
             told = replace(self.new, item=item, tails=_names(wanted, tails.values()))
             self._put(self._chosen(item, wanted, read) or told)
+
+
+def _overlaps(span: Span, group: Mapping[str, Sequence[Span]]) -> bool:
+    return any(span.overlaps(other) for spans in group.values() for other in spans)
 
 
 def _spans_said(old: Decision, read: Mapping[str, list[Key]]) -> list[Key] | None:
