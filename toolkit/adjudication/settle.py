@@ -24,7 +24,9 @@ class Dispute:
 
     `about` is `spans`, an attribute's name or a relation type's name. `item` names the dispute and
     stays the same as long as the readings do: `document/layer/start-end` for spans, and
-    `document/start-end/name` for an attribute or relation of the gold span at these offsets.
+    `document/start-end/name` for an attribute or relation of the gold span at these offsets. Where
+    gold spans of two layers share their offsets and both may have it, `document/start-end:LABEL/name`
+    names the one.
     """
 
     item: str
@@ -39,9 +41,10 @@ class Decision:
     """How the adjudicator settled one item, and by which rule of the guideline.
 
     One of: `choose`, the annotator whose reading is right; `spans`, the right spans instead (none is
-    right too); `value`, the right value of an attribute; `tails`, the right ends of a relation as
-    `start-end`. What annotators agree on may be decided too: an error they share, a span all of them
-    missed, an id they cannot know.
+    right too); `value`, the right value of an attribute, empty or False for none; `tails`, the right
+    ends of a relation as `start-end` or `start-end:LABEL`, none of them for no relation. What
+    annotators agree on may be decided too: an error they share, a span all of them missed, an id they
+    cannot know. One that names a label goes before one on the same offsets that names none.
     """
 
     item: str
@@ -80,8 +83,7 @@ def adjudicate(
     """
     table: dict[str, dict[str, Decision]] = defaultdict(dict)
     for decision in decisions:
-        # The last two parts of an item never hold a slash; a document's id may.
-        table[decision.item.rsplit("/", 2)[0]][decision.item] = decision
+        table[document_of(decision.item)][decision.item] = decision
     by_document: dict[str, dict[str, Annotation]] = defaultdict(dict)
     for annotator, found in sorted(annotations.items()):
         for annotation in found:
@@ -103,6 +105,38 @@ def adjudicate(
     return Adjudication(canonical, tuple(disputed), tuple(sorted(unused)))
 
 
+def document_of(item: str) -> str:
+    """The id of the document an item is about."""
+    # The last two parts of an item never hold a slash; a document's id may.
+    return item.rsplit("/", 2)[0]
+
+
+def place_of(span: Span, *, labelled: bool) -> str:
+    """How items and tails name a gold span: its offsets, and its label where these are shared."""
+    return f"{span.start}-{span.end}:{span.label}" if labelled else f"{span.start}-{span.end}"
+
+
+def reachable(kind: RelationType, spans: Iterable[Span]) -> dict[str, Span]:
+    """The gold spans a relation may lead to, by each name a decision may give them."""
+    tails = [span for span in spans if span.label in kind.tail]
+    return {place_of(span, labelled=by): span for by in (False, True) for span in tails}
+
+
+def is_shared(span: Span, name: str, spans: Iterable[Span], schema: Schema) -> bool:
+    """Whether another gold span at the same offsets may have this attribute or relation too."""
+    return any(
+        name in _names(schema, other.label)
+        for other in spans
+        if (other.start, other.end) == (span.start, span.end) and other.label != span.label
+    )
+
+
+def _names(schema: Schema, label: str) -> set[str]:
+    """The attributes a span of this label carries and the relations it heads."""
+    carried = {attribute.name for attribute in schema.attributes_of(label)}
+    return carried | {kind.name for kind in schema.relations if label in kind.head}
+
+
 @dataclass
 class _Settling:
     """The settling of one document: spans first, then the attributes and relations of gold spans."""
@@ -115,14 +149,16 @@ class _Settling:
     disputed: list[Dispute] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     provenance: dict[str, str] = field(default_factory=dict)
+    marked: list[Span] = field(default_factory=list)
 
     def settle(self) -> Annotation:
         found: list[tuple[Span, str]] = []
         for layer in self.schema.layers:
-            for group in _groups(self.readings, layer):
+            for group in groups_of(self.readings, layer):
                 found += self._spans(layer, group)
             found += self._missed_by_all(layer)
         found.sort(key=lambda pair: (pair[0].start, -pair[0].end, pair[0].label))
+        self.marked = [span for span, _ in found]
         spans = []
         for number, (span, source) in enumerate(found, start=1):
             numbered = replace(span, id=f"s{number}")
@@ -144,6 +180,15 @@ class _Settling:
             self.used.add(item)
         return decision
 
+    def _decision_about(self, span: Span, name: str) -> tuple[str, Decision | None]:
+        """The item of an attribute or relation of a gold span, and the decision on it."""
+        places = [place_of(span, labelled=labelled) for labelled in (True, False)]
+        labelled, plain = (f"{self.document.id}/{place}/{name}" for place in places)
+        for item in (labelled, plain):
+            if decision := self._decision(item):
+                return item, decision
+        return labelled if is_shared(span, name, self.marked, self.schema) else plain, None
+
     def _dispute(self, item: str, about: str, start: int, end: int, readings: Any) -> None:
         text = self.document.text[start:end]
         self.disputed.append(Dispute(item, self.document.id, about, text, readings))
@@ -158,9 +203,8 @@ class _Settling:
     def _spans(self, layer: Layer, group: Mapping[str, list[Span]]) -> list[tuple[Span, str]]:
         """The gold spans of one group of overlapping spans, each with its provenance."""
         members = list(group.values())
-        start = min(span.start for spans in members for span in spans)
-        end = max(span.end for spans in members for span in spans)
-        item = f"{self.document.id}/{layer.name}/{start}-{end}"
+        start, end = extent(group)
+        item = spans_item(self.document, layer, start, end)
         decision = self._decision(item)
         keys = [[span.key for span in spans] for spans in members]
         if decision is None and all(key == keys[0] for key in keys) and len(keys[0]) == 1:
@@ -216,8 +260,7 @@ class _Settling:
     def _attribute(
         self, gold: Span, attribute: Attribute, readings: dict[str, Value], given: Value | None
     ) -> Value | None:
-        item = f"{self.document.id}/{gold.start}-{gold.end}/{attribute.name}"
-        decision = self._decision(item)
+        item, decision = self._decision_about(gold, attribute.name)
         if decision is not None:
             self.provenance[f"{gold.id}.{attribute.name}"] = f"decided {item}"
             if decision.value is not None:
@@ -248,8 +291,7 @@ class _Settling:
             for annotator, annotation in self._whole.items()
             if (tails := self._linked(annotation, head, kind, spans)) is not None
         }
-        item = f"{self.document.id}/{head.start}-{head.end}/{kind.name}"
-        decision = self._decision(item)
+        item, decision = self._decision_about(head, kind.name)
         if decision is not None:
             chosen = self._tails(decision, kind, spans, readings)
             source = f"decided {item}"
@@ -291,13 +333,14 @@ class _Settling:
         if decision.tails is None:
             found: list[Span] = self._chosen(decision, readings)
             return found
-        places = {f"{span.start}-{span.end}": span for span in spans if span.label in kind.tail}
+        places = reachable(kind, spans)
         unknown = [place for place in decision.tails if place not in places]
         if unknown:
             what = f"{decision.item}: no gold span at {unknown[0]} that {kind.name} may reach"
             cure = "name the offsets of a gold span as start-end"
             raise InvalidDataError([Fault("decisions.jsonl", 0, what, cure, "dangling-relation")])
-        return [places[place] for place in dict.fromkeys(decision.tails)]
+        # Two names of one span are one tail.
+        return list({span.key: span for span in map(places.__getitem__, decision.tails)}.values())
 
     def _counterparts(self, span: Span, others: Iterable[Span]) -> list[Span]:
         """The spans of the other side that read this one, the nearest first.
@@ -316,7 +359,7 @@ class _Settling:
         return [nearest, *(other for other in inside if other is not nearest)]
 
 
-def _groups(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, list[Span]]]:
+def groups_of(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, list[Span]]]:
     """The spans of a layer, of all annotators, in groups that are linked by overlap."""
     marked = sorted(
         ((span, annotator) for annotator, a in readings.items() for span in a.layer(layer.names)),
@@ -333,6 +376,17 @@ def _groups(readings: Mapping[str, Annotation], layer: Layer) -> list[dict[str, 
             group.append(span)
         reach = max(reach, span.end)
     return groups
+
+
+def extent(group: Mapping[str, Sequence[Span]]) -> tuple[int, int]:
+    """From the first start to the last end of a group of overlapping spans."""
+    spans = [span for marked in group.values() for span in marked]
+    return min(span.start for span in spans), max(span.end for span in spans)
+
+
+def spans_item(document: Document, layer: Layer, start: int, end: int) -> str:
+    """The item of the spans of a layer between these offsets."""
+    return f"{document.id}/{layer.name}/{start}-{end}"
 
 
 def _agreed(readings: Iterable[str]) -> str:
