@@ -67,14 +67,24 @@ def site(request, monkeypatch):
     return found
 
 
+def load(name):
+    """A module beside this file that is no test."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def fake_class():
     """The class of pretend servers."""
-    place = Path(__file__).with_name("fake_studio.py")
-    spec = importlib.util.spec_from_file_location("fake_studio", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FakeStudio
+    return load("fake_studio").FakeStudio
+
+
+@pytest.fixture(scope="session")
+def proxy_class():
+    """The class of proxies that misbehave on order."""
+    return load("fault_proxy").FaultProxy
 
 
 @pytest.fixture(scope="session")
