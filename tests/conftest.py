@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +69,11 @@ def site(request, monkeypatch):
 
 
 def load(name):
-    """A module beside this file that is no test."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
+    """A module or a folder of modules beside this file that is no test."""
+    place = Path(__file__).with_name(name)
+    place = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(name, place)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
