@@ -17,6 +17,8 @@ OPERATORS = {
 }
 """Any other counts as `equal`."""
 
+EXPECTED = 'key is expected in task data [assume: item["data"] = task root with values]'
+
 
 def new_task(request, project, data, meta=None):
     """A task that nobody has worked on."""
@@ -41,10 +43,7 @@ def create_task(request):
     project = request.one("projects", given["project"])
     for name in needed(project):
         if name not in given["data"]:
-            what = f'"{name}" key is expected in task data'
-            raise invalid(
-                non_field_errors=[f'{what} [assume: item["data"] = task root with values]']
-            )
+            raise invalid(non_field_errors=[f'"{name}" {EXPECTED}'])
     return 201, counted(request, new_task(request, project, given["data"], given.get("meta")))
 
 
@@ -52,8 +51,7 @@ def import_tasks(request, number):
     """All or nothing, and never looking at what is there already."""
     project, given = request.one("projects", number), request.json
     given = given if isinstance(given, list) else [given]
-    for place, part in enumerate(given):
-        check(request, project, place, part)
+    check(request, project, given)
     if not given:
         raise invalid(non_field_errors=["load_tasks: No tasks added"])
     made = {"annotation": 0, "prediction": 0}
@@ -72,18 +70,27 @@ def import_tasks(request, number):
     return 201, answer | ({"task_ids": numbers} if wanted else {})
 
 
-def check(request, project, place, part):
+def check(request, project, given):
     """Refuse the whole batch for one task of it. Spans and labels are not looked at."""
-    at = f"Error at item {place}: "
+    faults = [fault_of(project, part) for part in given]
+    if any(faults):
+        lines = [
+            fault and f"Error at item {place}: {fault} :: {part}"
+            for place, (fault, part) in enumerate(zip(faults, given, strict=True))
+        ]
+        raise invalid(non_field_errors=[line or {} for line in lines])
+    for part in given:
+        for reading in part.get("annotations", ()):
+            who(request, reading)
+
+
+def fault_of(project, part):
+    """What is wrong with a task to be imported, or nothing."""
     for name in needed(project):
         if name not in part["data"]:
-            raise invalid(non_field_errors=[f'{at}"{name}" key is expected'])
-    for kind in ("annotation", "prediction"):
-        fault = lacking(kind, part.get(f"{kind}s", []))
-        if fault:
-            raise invalid(non_field_errors=[f"{at}{fault} :: {part}"])
-    for reading in part.get("annotations", ()):
-        who(request, reading)
+            return f'"{name}" {EXPECTED}'
+    kinds = ("annotation", "prediction")
+    return next(filter(None, (lacking(kind, part.get(f"{kind}s", [])) for kind in kinds)), "")
 
 
 def lacking(kind, work):
@@ -102,9 +109,10 @@ def counted(request, task):
     studio = request.studio
     made = [a for a in studio.annotations.values() if a["task"] == task["id"]]
     skipped = sum(a["was_cancelled"] for a in made)
+    makers = {a["completed_by"] for a in made if not a["was_cancelled"]}
     wanted = studio.projects[task["project"]]["maximum_annotations"]
     return task | {
-        "is_labeled": len(made) - skipped >= wanted,
+        "is_labeled": len(makers) >= wanted,
         "total_annotations": len(made) - skipped,
         "cancelled_annotations": skipped,
         "total_predictions": sum(p["task"] == task["id"] for p in studio.predictions.values()),
