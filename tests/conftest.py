@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,14 +68,26 @@ def site(request, monkeypatch):
     return found
 
 
+def load(name):
+    """A module or a folder of modules beside this file that is no test."""
+    place = Path(__file__).with_name(name)
+    place = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(name, place)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def fake_class():
     """The class of pretend servers."""
-    place = Path(__file__).with_name("fake_studio.py")
-    spec = importlib.util.spec_from_file_location("fake_studio", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FakeStudio
+    return load("fake_studio").FakeStudio
+
+
+@pytest.fixture(scope="session")
+def proxy_class():
+    """The class of proxies that misbehave on order."""
+    return load("fault_proxy").FaultProxy
 
 
 @pytest.fixture(scope="session")
