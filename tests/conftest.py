@@ -26,6 +26,8 @@ def _nobody_home(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TOOLKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # A server that is made to fail is asked again at once.
+    monkeypatch.setattr("toolkit.studio.wire.PAUSE", 0.001)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from toolkit.errors import (
 )
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Relation, Span
-from toolkit.studio import find
+from toolkit.studio import find, wire
 from toolkit.studio.lock import alone
 from toolkit.studio.page import instructions, page
 from toolkit.studio.results import from_result, to_result
@@ -831,8 +831,9 @@ def names(fake):
 
 
 @pytest.mark.parametrize("kind", WRITES)
-def test_import_survives_any_fault(fake, kind):
+def test_import_survives_any_fault(fake, monkeypatch, kind):
     """Whatever befalls an import, the push or the one after it leaves each document there once."""
+    monkeypatch.setattr("toolkit.studio.pushing.BATCH", 200)
     documents = [Document(f"d{number:03}", f"text {number}") for number in range(250)]
     fake.fail("POST", "/import", "ok", kind)
     done = studio.push(meet(fake, kind), "c", "main", SCHEMA, documents)
@@ -847,8 +848,8 @@ def test_import_survives_any_fault(fake, kind):
     "kind", ["drop before", "drop after", "500 before", "500 after", "late after"]
 )
 def test_import_that_keeps_failing_ends_in_an_error(fake, kind):
-    """After three tries without success the push says so; the next one mends it."""
-    fake.fail("POST", "/import", *[kind] * 3)
+    """After so many tries without success the push says so; the next one mends it."""
+    fake.fail("POST", "/import", *[kind] * wire.ATTEMPTS)
     if kind.endswith("after"):
         studio.push(meet(fake, kind), "c", "main", SCHEMA, PLAIN)
     else:
@@ -926,7 +927,7 @@ def test_reading_is_tried_again(fake, tmp_path, path, kind):
         ("cut", 10),
         ("late before", 10),
         ("html before", 12),
-        ("500 before", 12),
+        ("500 before", 10),
     ],
 )
 def test_broken_export_writes_nothing(fake, monkeypatch, capsys, tmp_path, kind, code):
@@ -939,7 +940,7 @@ def test_broken_export_writes_nothing(fake, monkeypatch, capsys, tmp_path, kind,
     admin = meet(fake, kind)
     studio.submit(admin, "c", "main", SCHEMA, texts, [reading(PLAIN[0])])
     before = sorted(path.name for path in root.rglob("*"))
-    fake.fail("GET", "/export", *[kind] * 3)
+    fake.fail("GET", "/export", *[kind] * 3 * wire.ATTEMPTS)
     with pytest.raises(ToolkitError) as error:
         take(admin, "c", texts, root)
     assert error.value.exit_code == code

@@ -61,6 +61,9 @@ def _pull(
     pulled = []
     for found in projects:
         history = History(corpus.root, _name(found))
+        refused = held.get(history.project, [])
+        # What could not even be looked at may be all right by now.
+        known = all("event" in record for record in refused)
         with progress(f"pulling {history.project}") as advance:
             part = pull(
                 studio,
@@ -68,8 +71,8 @@ def _pull(
                 history,
                 corpus.schema,
                 texts,
-                since=_since(studio.url, corpus.root, history),
-                refused={r["event"]: r for r in held.get(history.project, ()) if "event" in r},
+                since=_since(studio.url, corpus.root, history) if known else "",
+                refused={record["event"]: record for record in refused if "event" in record},
                 new_origin=new_origin,
                 progress=advance,
             )

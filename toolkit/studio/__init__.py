@@ -2,17 +2,17 @@
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
 `results` (our values to Label Studio's and back), `lock` (one at a time), `wire` and `client` (requests
-and what they ask), `server` (a local one), `people` (its users), `journal` and `push` (documents
-there), `submit` (readings handed in by program), `history` and `pull` (annotations back).
+and what they ask), `server` (a local one), `people` (its users), `journal` and `pushing` (documents
+there), `submitting` (readings handed in by program), `history` and `pulling` (annotations back).
 """
 
 from toolkit.studio.client import Studio, connect
 from toolkit.studio.history import History, verify
 from toolkit.studio.people import Person, invite, pseudonyms
-from toolkit.studio.pull import Pulled, pull, read
-from toolkit.studio.push import Pushed, find, push
+from toolkit.studio.pulling import Pulled, pull, read
+from toolkit.studio.pushing import Pushed, find, push
 from toolkit.studio.server import Server, start, status, stop
-from toolkit.studio.submit import submit
+from toolkit.studio.submitting import submit
 
 __all__ = [
     "History",

@@ -232,6 +232,14 @@ class Studio:
         path = f"api/projects/{project.id}/export"
         return self.wire.read(path, list[Exported], wanted, attempts=attempts)
 
+    def readable(self, task: int) -> bool:
+        """Whether the server can tell of a task at all: one that holds a lone surrogate it cannot."""
+        try:
+            self.wire.read(f"api/tasks/{task}/", dict[str, Any], attempts=2)
+        except BrokenError:
+            return False
+        return True
+
     def predictions(self, project: Project) -> Iterator[Predicted]:
         """Every prediction of the project, one at a time."""
         return self.wire.read_each("api/predictions/", Predicted, {"project": project.id})
@@ -300,7 +308,7 @@ def connect(
 ) -> Studio:
     """A connection to the server at `url`, by either kind of token; see `wired`."""
     wire = wired(url, api_key, patience=patience, max_wait=max_wait)
-    user = wire.read("api/current-user/whoami", _User)
+    user = wire.read("api/current-user/whoami", _User, attempts=1)
     return Studio(wire, user.email, user.id)
 
 

@@ -36,8 +36,11 @@ PATIENCE = 600
 MAX_WAIT = 60
 """Seconds to wait, all in all, for a server that is busy or away."""
 
-ATTEMPTS = 4
+ATTEMPTS = 6
 """How often something is asked for."""
+
+PAUSE = 0.1
+"""Seconds, about a quarter of the first pause between two attempts; a restart takes ten."""
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that another try may better. A locked database is a 500."""
@@ -163,7 +166,8 @@ def pause_before(attempt: int, retry_after: float | None) -> float:
     """Seconds before the next attempt: as the server wishes, else longer each time, with jitter."""
     if retry_after is not None:
         return retry_after
-    return float(0.1 * 4**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+    jitter = random.uniform(0.75, 1)  # noqa: S311 - no secret
+    return min(PAUSE * float(4**attempt), 150 * PAUSE) * jitter
 
 
 def wired(

@@ -32,7 +32,7 @@ from toolkit.studio.journal import Journal
 from toolkit.studio.lock import alone
 from toolkit.studio.page import TEXT, instructions, page
 from toolkit.studio.results import to_result
-from toolkit.studio.wire import GoneError, pause_before
+from toolkit.studio.wire import ATTEMPTS, GoneError, pause_before
 
 __all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
 
@@ -41,9 +41,6 @@ BATCH = 1000
 
 BATCH_BYTES = 8 << 20
 """Bytes of text and suggestions per request, about."""
-
-ATTEMPTS = 4
-"""How often a batch is sent, each time less what has arrived."""
 
 Suggestions = Mapping[str, Sequence[tuple[str, Annotation]]]
 """By document, what annotators are shown to begin with: each a model's name and its reading."""

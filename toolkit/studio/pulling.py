@@ -229,6 +229,8 @@ class _Pull:
             return self.studio.export(self.project, tasks, attempts=attempts)
         except BrokenError:
             if len(tasks) == 1:
+                if self.studio.readable(tasks[0]):
+                    raise
                 self.unread[tasks[0]] = 0
                 return []
             half = len(tasks) // 2
