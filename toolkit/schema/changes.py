@@ -14,7 +14,7 @@ from itertools import product
 from typing import Literal, TypeAlias, TypeVar
 
 from toolkit.schema.migration import led_attributes, led_values, written
-from toolkit.schema.parts import Attribute, Choice, RelationType
+from toolkit.schema.parts import Attribute, Choice
 from toolkit.schema.schema import Schema
 from toolkit.spans import Annotation, Span, Value
 
@@ -242,7 +242,7 @@ def _attribute_changes(old: Shape, new: Schema, used: Usage, fate: _Fate) -> Ite
             yield _kind_change(before[name], current[name], new, used)
         elif name in before:
             yield from _choice_changes(before[name], current[name], new, used)
-            yield from _label_list_changes(before[name], current[name], new, fate)
+            yield from _label_list_changes(before[name], current[name], old, new, fate)
     yield from (
         Change("safe", f"attribute added: {name}") for name in current if name not in before
     )
@@ -288,15 +288,15 @@ def _choice_changes(
 
 
 def _label_list_changes(
-    before: Attribute, now: Attribute, new: Schema, fate: _Fate
+    before: Attribute, now: Attribute, old: Shape, new: Schema, fate: _Fate
 ) -> Iterator[Change]:
-    """Labels an attribute came to or left without loss."""
+    """Labels of both versions that an attribute came to, or left without loss."""
     known = {label.name for label in new.labels}
     for label in before.labels:
         if label in known and label not in now.labels and not fate.narrowed[now.name, label]:
             yield Change("safe", f"attribute no longer asked of {label}: {now.name}")
     for label in now.labels:
-        if label not in before.labels:
+        if label in old.labels and label not in before.labels:
             yield Change("safe", f"attribute asked of {label} as well: {now.name}")
 
 
@@ -309,27 +309,26 @@ def _relation_changes(old: Shape, new: Schema, used: Usage, fate: _Fate) -> Iter
     for name in current:
         if name not in old.relations:
             yield Change("safe", f"relation added: {name}", unit="relation")
-    yield from _link_losses(current, led, used, fate)
+    yield from _link_losses(new, led, used, fate)
 
 
 def _link_losses(
-    current: Mapping[str, RelationType],
-    led: Mapping[str, tuple[str, ...]],
-    used: Usage,
-    fate: _Fate,
+    new: Schema, led: Mapping[str, tuple[str, ...]], used: Usage, fate: _Fate
 ) -> Iterator[Change]:
     """Relations whose ends their type would no longer link. After a split every outcome is counted."""
+    current = {relation.name: relation for relation in new.relations}
+    known = {label.name for label in new.labels}
     narrowed: Counter[tuple[str, str, str]] = Counter()
     for (kind, head, tail), n in used.relations.items():
+        ends = list(product(sorted(fate.labels.get(head, ())), sorted(fate.labels.get(tail, ()))))
         for name in led.get(kind, (kind,)):
-            for ends in product(
-                sorted(fate.labels.get(head, ())), sorted(fate.labels.get(tail, ()))
-            ):
-                type_ = current.get(name)
-                if type_ and not (ends[0] in type_.head and ends[1] in type_.tail):
-                    narrowed[name, *ends] += n
+            narrowed.update({(name, *pair): n for pair in ends if name in current})
     for (name, head, tail), n in narrowed.items():
-        yield Change("lossy", f"relation no longer links {head} → {tail}: {name}", n, "relation")
+        fits = head in current[name].head and tail in current[name].tail
+        if not fits and {head, tail} <= known:
+            yield Change(
+                "lossy", f"relation no longer links {head} → {tail}: {name}", n, "relation"
+            )
 
 
 def _led_relations(new: Schema) -> dict[str, tuple[str, ...]]:

@@ -32,6 +32,8 @@ __all__ = [
 Place = tuple[str | int, ...]
 """The keys and positions that lead to a value of the YAML file."""
 
+_NOTHING: Mapping[str, str] = {}
+
 FLAG = "true"
 """How a migration writes the value of a flag."""
 
@@ -103,7 +105,7 @@ class Migration:
         spans = [
             span
             if span.label not in labels and touched.isdisjoint(span.attributes)
-            else self._moved(span)
+            else self._moved(span, touched)
             for span in annotation.spans
         ]
         types = {*self.relations, *self.drop.relations}
@@ -118,7 +120,7 @@ class Migration:
             provenance=self._provenance(annotation.provenance, ids),
         )
 
-    def _moved(self, span: Span) -> Span | None:
+    def _moved(self, span: Span, touched: frozenset[str]) -> Span | None:
         """The span in new names; itself when they are the same; nothing when it is given up."""
         if span.label in self.drop.labels:
             return None
@@ -127,23 +129,27 @@ class Migration:
             split = self.split[span.label]
             told = written(span.attributes.get(split.attribute, ""))
             label = split.values.get(told, split.otherwise)
-        attributes = self._answers(label, span.attributes)
+        attributes = span.attributes
+        if not touched.isdisjoint(attributes):
+            attributes = self._answers(label, attributes)
         if label == span.label and attributes == span.attributes:
             return span
-        return replace(span, label=label, attributes=attributes)
+        return Span(span.start, span.end, label, span.id, span.text, attributes)
 
     def _answers(self, label: str, attributes: Mapping[str, Value]) -> dict[str, Value]:
         """What is said of a span with this new label. Where two names meet, the new one's word counts."""
         stayed: dict[str, Value] = {}
         moved: dict[str, Value] = {}
+        given_up = self.drop.attributes
         for name, value in attributes.items():
             new, told = self.attributes.get(name, name), written(value)
-            if {name, f"{label}.{new}"}.isdisjoint(
-                self.drop.attributes
-            ) and told not in self.drop.values.get(name, ()):
-                answer = self.values.get(name, {}).get(told)
-                given = value if answer is None else (answer == FLAG or answer)
-                (stayed if new == name else moved).setdefault(new, given)
+            if name in given_up or f"{label}.{new}" in given_up:
+                continue
+            if told in self.drop.values.get(name, ()):
+                continue
+            answer = self.values.get(name, _NOTHING).get(told)
+            given = value if answer is None else (answer == FLAG or answer)
+            (stayed if new == name else moved).setdefault(new, given)
         return moved | stayed if moved else stayed
 
     def _relations(
