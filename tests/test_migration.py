@@ -241,6 +241,13 @@ def test_spans_without_ids_are_merged_as_well():
     assert found.spans == (span("B", ""), span("B", "", 7, 9))
 
 
+def test_a_relation_that_names_no_span_is_left_for_the_check():
+    """A dangling relation is a fault of its own, which no migration hides."""
+    dangling = (Relation("r", "", "s1"), Relation("r", "s9", "s1"))
+    read = Migration("1.0", labels={"A": "B"}).apply(Annotation("d1", "", (span("A"),), dangling))
+    assert (read.spans, read.relations) == ((span("B"),), dangling)
+
+
 def test_a_choice_becomes_a_flag():
     """`true` is how a flag is written, and dropped values leave nothing behind."""
     migration = Migration(

@@ -375,6 +375,21 @@ def test_what_a_migration_covers_is_safe(pushed, check):
     assert (code, err) == (3, line)
 
 
+def test_what_was_drawn_on_the_older_page_is_pulled_under_the_new_schema(site, pushed):
+    """Nobody has to push, or draw anything again, before a pull reads new names."""
+    root, name, _ = pushed
+    texts = {"d1": Document("d1", TEXT)}
+    studio.submit(site.person(), name, "main", Schema.load(root / "deals.yaml"), texts, [READING])
+    revise(root, ('"1.1"', '"1.2"'), ("PARTY", "ACTOR"))
+    migration = '\nmigrations:\n  - from: "1.1"\n    labels: {PARTY: ACTOR}\n'
+    (root / "deals.yaml").write_text((root / "deals.yaml").read_text() + migration)
+    admin = site.admin()
+    (project,) = find(admin, name)
+    found = studio.pull(admin, project, Schema.load(root / "deals.yaml"), texts)
+    assert found.quarantine == ()
+    assert [annotation.spans for annotation in found.annotations] == [(Span(0, 5, "ACTOR", "s1"),)]
+
+
 def test_a_page_somebody_edited_is_told(site, pushed, check):
     """An edit in Label Studio's own settings is never taken for ours."""
     root, name, made = pushed

@@ -156,12 +156,13 @@ class Migration:
         self, relations: Iterable[Relation], ids: Mapping[str, str]
     ) -> Iterator[Relation]:
         for relation in relations:
-            head, tail = (
-                ids.get(relation.head, relation.head),
-                ids.get(relation.tail, relation.tail),
-            )
-            if relation.type not in self.drop.relations and head and tail:
-                yield Relation(self.relations.get(relation.type, relation.type), head, tail)
+            head, tail = relation.head, relation.tail
+            if relation.type not in self.drop.relations and "" not in (
+                ids.get(head),
+                ids.get(tail),
+            ):
+                kind = self.relations.get(relation.type, relation.type)
+                yield Relation(kind, ids.get(head, head), ids.get(tail, tail))
 
     def _provenance(self, provenance: Mapping[str, str], ids: Mapping[str, str]) -> dict[str, str]:
         """Where each span, attribute and relation comes from, by its new key; the first's word counts."""
