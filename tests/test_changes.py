@@ -193,6 +193,16 @@ RENAMED_ENDS = (*RENAMED, (GIVER, GIVER.replace("PARTY", "ACTOR")))
             id="flag becomes a choice, covered",
         ),
         pytest.param(
+            [(HARSH, "tone, labels: [PROMISE], values: [{value: hard}]")],
+            "attributes: {harsh: tone}",
+            [
+                "breaking: value removed: tone=true, 1 span",
+                "safe: attribute migrated: harsh → tone, 1 span",
+                "safe: attribute added: tone",
+            ],
+            id="flag renamed and a choice, its value forgotten",
+        ),
+        pytest.param(
             [("name: spare, labels: [DATE]", "name: spare, labels: [DATE], flag: true")],
             "",
             ["safe: attribute changed: spare: text → flag"],

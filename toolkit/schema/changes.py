@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, TypeAlias, TypeVar
 
-from toolkit.schema.migration import led_attributes, led_values, written
+from toolkit.schema.migration import FLAG, led_attributes, led_values, written
 from toolkit.schema.parts import Attribute, Choice
 from toolkit.schema.schema import Schema
 from toolkit.spans import Annotation, Span, Value
@@ -257,8 +257,11 @@ def _answer_losses(
         if name in current and label in {known.name for known in new.labels}:
             yield Change("lossy", f"attribute no longer asked of {label}: {name}", n)
     for (name, value), n in fate.refused.items():
-        if name not in before or before[name].kind == current[name].kind:
-            yield Change("lossy", f"value removed: {name}={value}", n)
+        if name in before and before[name].kind != current[name].kind:
+            continue
+        # A flag's answer where a word is asked for, or the other way round.
+        other_kind = current[name].flag or value == FLAG
+        yield Change("breaking" if other_kind else "lossy", f"value removed: {name}={value}", n)
 
 
 def _kind_change(before: Attribute, now: Attribute, new: Schema, used: Usage) -> Change:
