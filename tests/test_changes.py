@@ -78,206 +78,216 @@ RENAMED = ((PARTY, PARTY.replace("PARTY", "ACTOR")), (NOTE, NOTE.replace("PARTY"
 RENAMED_ENDS = (*RENAMED, (GIVER, GIVER.replace("PARTY", "ACTOR")))
 
 
-@pytest.mark.parametrize(
-    ("edits", "migration", "expected"),
-    [
-        pytest.param([], "", [], id="nothing"),
-        pytest.param(
-            [("#222222", "#abcdef"), ("description: who", "description: anybody")],
-            "",
-            [],
-            id="looks",
-        ),
-        pytest.param(
-            [(DATE, DATE + DATE.replace("DATE", "PLACE"))],
-            "",
-            ["safe: label added: PLACE"],
-            id="label added",
-        ),
-        pytest.param(
-            [(REMARK, ""), ("[PROMISE, REMARK]", "[PROMISE]")],
-            "",
-            ["safe: label removed: REMARK"],
-            id="unused label removed",
-        ),
-        pytest.param(
-            RENAMED_ENDS,
-            "",
-            ["breaking: label removed: PARTY, 2 spans", "safe: label added: ACTOR"],
-            id="used label renamed, uncovered",
-        ),
-        pytest.param(
-            RENAMED_ENDS,
-            "labels: {PARTY: ACTOR}",
-            ["safe: label migrated: PARTY → ACTOR, 2 spans", "safe: label added: ACTOR"],
-            id="used label renamed, covered",
-        ),
-        pytest.param(
-            RENAMED_ENDS,
-            "labels: {PARTY: ACTOR}\n    drop: {labels: [PLACE]}",
-            ["safe: label migrated: PARTY → ACTOR, 2 spans", "safe: label added: ACTOR"],
-            id="what is covered and was never seen goes unsaid",
-        ),
-        pytest.param(
-            [(PARTY, ""), (NOTE, ""), (GIVER, "")],
-            "drop: {labels: [PARTY], attributes: [note], relations: [giver]}",
-            [
-                "safe: label given up by a migration: PARTY, 2 spans",
-                "safe: attribute given up by a migration: note, 2 spans",
-                "safe: relation given up by a migration: giver, 1 relation",
-            ],
-            id="used names given up",
-        ),
-        pytest.param(
-            [(NOTE, "")],
-            "",
-            ["lossy: attribute removed: note, 2 spans"],
-            id="used attribute removed",
-        ),
-        pytest.param(
-            [("  - {name: spare, labels: [DATE]}\n", "")],
-            "",
-            ["safe: attribute removed: spare"],
-            id="unused attribute removed",
-        ),
-        pytest.param(
-            [("name: note", "name: remark")],
-            "attributes: {note: remark}",
-            ["safe: attribute migrated: note → remark, 2 spans", "safe: attribute added: remark"],
-            id="used attribute renamed",
-        ),
-        pytest.param(
-            [("{value: plan}, ", "")],
-            "",
-            ["lossy: value removed: kind=plan, 1 span"],
-            id="used value removed",
-        ),
-        pytest.param(
-            [(", {value: hope}", ", {value: wish}")],
-            "",
-            ["safe: value removed: kind=hope", "safe: value added: kind=wish"],
-            id="unused value renamed",
-        ),
-        pytest.param(
-            [("{value: plan}, ", "")],
-            "values: {kind: {plan: vow}}",
-            ["safe: value migrated: kind=plan → vow, 1 span"],
-            id="used value merged",
-        ),
-        pytest.param(
-            [("{value: plan}, ", "")],
-            "drop: {values: {kind: [plan]}}",
-            ["safe: value given up by a migration: kind=plan, 1 span"],
-            id="used value given up",
-        ),
-        pytest.param(
-            [("name: kind", "name: sort"), ("{value: plan}, ", "")],
-            "attributes: {kind: sort}",
-            [
-                "lossy: value removed: sort=plan, 1 span",
-                "safe: attribute migrated: kind → sort, 2 spans",
-                "safe: attribute added: sort",
-            ],
-            id="attribute renamed, a value forgotten",
-        ),
-        pytest.param(
-            [(HARSH, "harsh, labels: [PROMISE], values: [{value: hard}]")],
-            "",
-            ["breaking: attribute changed: harsh: flag → choice, 1 span"],
-            id="flag becomes a choice",
-        ),
-        pytest.param(
-            [(HARSH, "harsh, labels: [PROMISE], values: [{value: hard}]")],
-            "values: {harsh: {true: hard}}",
-            ["safe: attribute migrated: harsh: flag → choice, 1 span"],
-            id="flag becomes a choice, covered",
-        ),
-        pytest.param(
-            [(HARSH, "tone, labels: [PROMISE], values: [{value: hard}]")],
-            "attributes: {harsh: tone}",
-            [
-                "breaking: value removed: tone=true, 1 span",
-                "safe: attribute migrated: harsh → tone, 1 span",
-                "safe: attribute added: tone",
-            ],
-            id="flag renamed and a choice, its value forgotten",
-        ),
-        pytest.param(
-            [("name: spare, labels: [DATE]", "name: spare, labels: [DATE], flag: true")],
-            "",
-            ["safe: attribute changed: spare: text → flag"],
-            id="unused text becomes a flag",
-        ),
-        pytest.param(
-            [("name: note, labels: [PARTY]", "name: note, labels: [PARTY, DATE]")],
-            "",
-            ["safe: attribute asked of DATE as well: note"],
-            id="attribute widened",
-        ),
-        pytest.param(
-            [("[PROMISE, REMARK]", "[PROMISE]")],
-            "",
-            ["safe: attribute no longer asked of REMARK: kind"],
-            id="attribute narrowed where unused",
-        ),
-        pytest.param(
-            [("[PROMISE, REMARK]", "[REMARK]")],
-            "",
-            ["lossy: attribute no longer asked of PROMISE: kind, 2 spans"],
-            id="attribute narrowed where used",
-        ),
-        pytest.param(
-            [("[PROMISE, REMARK]", "[REMARK]")],
-            "drop: {attributes: [PROMISE.kind]}",
-            ["safe: attribute no longer asked of PROMISE: kind"],
-            id="attribute narrowed where used, covered",
-        ),
-        pytest.param(
-            [(GIVER, "")],
-            "",
-            ["lossy: relation removed: giver, 1 relation"],
-            id="used relation removed",
-        ),
-        pytest.param(
-            [("name: due", "name: until")],
-            "",
-            ["safe: relation removed: due", "safe: relation added: until"],
-            id="unused relation renamed",
-        ),
-        pytest.param(
-            [("name: giver", "name: actor")],
-            "relations: {giver: actor}",
-            ["safe: relation migrated: giver → actor, 1 relation", "safe: relation added: actor"],
-            id="used relation renamed",
-        ),
-        pytest.param(
-            [(GIVER, GIVER.replace("PARTY", "DATE"))],
-            "",
-            ["lossy: relation no longer links PROMISE → PARTY: giver, 1 relation"],
-            id="relation narrowed where used",
-        ),
-        pytest.param(
-            [(PARTY, ""), (REMARK, REMARK + PARTY)],
-            "",
-            [
-                "breaking: PARTY and PROMISE overlap and would share the layer clauses, 1 pair",
-                "safe: label moved: PARTY, from the layer mentions to clauses, 2 spans",
-            ],
-            id="label moved into its neighbour's layer",
-        ),
-        pytest.param(
-            [(DATE, ""), (REMARK, REMARK + DATE)],
-            "",
-            ["safe: label moved: DATE, from the layer mentions to clauses"],
-            id="unused label moved",
-        ),
-    ],
-)
+CHANGES = [
+    pytest.param([], "", [], id="nothing"),
+    pytest.param(
+        [("#222222", "#abcdef"), ("description: who", "description: anybody")],
+        "",
+        [],
+        id="looks",
+    ),
+    pytest.param(
+        [(DATE, DATE + DATE.replace("DATE", "PLACE"))],
+        "",
+        ["safe: label added: PLACE"],
+        id="label added",
+    ),
+    pytest.param(
+        [(REMARK, ""), ("[PROMISE, REMARK]", "[PROMISE]")],
+        "",
+        ["safe: label removed: REMARK"],
+        id="unused label removed",
+    ),
+    pytest.param(
+        RENAMED_ENDS,
+        "",
+        ["breaking: label removed: PARTY, 2 spans", "safe: label added: ACTOR"],
+        id="used label renamed, uncovered",
+    ),
+    pytest.param(
+        RENAMED_ENDS,
+        "labels: {PARTY: ACTOR}",
+        ["safe: label migrated: PARTY → ACTOR, 2 spans", "safe: label added: ACTOR"],
+        id="used label renamed, covered",
+    ),
+    pytest.param(
+        RENAMED_ENDS,
+        "labels: {PARTY: ACTOR}\n    drop: {labels: [PLACE]}",
+        ["safe: label migrated: PARTY → ACTOR, 2 spans", "safe: label added: ACTOR"],
+        id="what is covered and was never seen goes unsaid",
+    ),
+    pytest.param(
+        [(PARTY, ""), (NOTE, ""), (GIVER, "")],
+        "drop: {labels: [PARTY], attributes: [note], relations: [giver]}",
+        [
+            "safe: label given up by a migration: PARTY, 2 spans",
+            "safe: attribute given up by a migration: note, 2 spans",
+            "safe: relation given up by a migration: giver, 1 relation",
+        ],
+        id="used names given up",
+    ),
+    pytest.param(
+        [(NOTE, "")],
+        "",
+        ["lossy: attribute removed: note, 2 spans"],
+        id="used attribute removed",
+    ),
+    pytest.param(
+        [("  - {name: spare, labels: [DATE]}\n", "")],
+        "",
+        ["safe: attribute removed: spare"],
+        id="unused attribute removed",
+    ),
+    pytest.param(
+        [("name: note", "name: remark")],
+        "attributes: {note: remark}",
+        ["safe: attribute migrated: note → remark, 2 spans", "safe: attribute added: remark"],
+        id="used attribute renamed",
+    ),
+    pytest.param(
+        [("{value: plan}, ", "")],
+        "",
+        ["lossy: value removed: kind=plan, 1 span"],
+        id="used value removed",
+    ),
+    pytest.param(
+        [(", {value: hope}", ", {value: wish}")],
+        "",
+        ["safe: value removed: kind=hope", "safe: value added: kind=wish"],
+        id="unused value renamed",
+    ),
+    pytest.param(
+        [("{value: plan}, ", "")],
+        "values: {kind: {plan: vow}}",
+        ["safe: value migrated: kind=plan → vow, 1 span"],
+        id="used value merged",
+    ),
+    pytest.param(
+        [("{value: plan}, ", "")],
+        "drop: {values: {kind: [plan]}}",
+        ["safe: value given up by a migration: kind=plan, 1 span"],
+        id="used value given up",
+    ),
+    pytest.param(
+        [("name: kind", "name: sort"), ("{value: plan}, ", "")],
+        "attributes: {kind: sort}",
+        [
+            "lossy: value removed: sort=plan, 1 span",
+            "safe: attribute migrated: kind → sort, 2 spans",
+            "safe: attribute added: sort",
+        ],
+        id="attribute renamed, a value forgotten",
+    ),
+    pytest.param(
+        [(HARSH, "harsh, labels: [PROMISE], values: [{value: hard}]")],
+        "",
+        ["breaking: attribute changed: harsh: flag → choice, 1 span"],
+        id="flag becomes a choice",
+    ),
+    pytest.param(
+        [(HARSH, "harsh, labels: [PROMISE], values: [{value: hard}]")],
+        "values: {harsh: {true: hard}}",
+        ["safe: attribute migrated: harsh: flag → choice, 1 span"],
+        id="flag becomes a choice, covered",
+    ),
+    pytest.param(
+        [(HARSH, "tone, labels: [PROMISE], values: [{value: hard}]")],
+        "attributes: {harsh: tone}",
+        [
+            "breaking: value removed: tone=true, 1 span",
+            "safe: attribute migrated: harsh → tone, 1 span",
+            "safe: attribute added: tone",
+        ],
+        id="flag renamed and a choice, its value forgotten",
+    ),
+    pytest.param(
+        [("name: spare, labels: [DATE]", "name: spare, labels: [DATE], flag: true")],
+        "",
+        ["safe: attribute changed: spare: text → flag"],
+        id="unused text becomes a flag",
+    ),
+    pytest.param(
+        [("name: note, labels: [PARTY]", "name: note, labels: [PARTY, DATE]")],
+        "",
+        ["safe: attribute asked of DATE as well: note"],
+        id="attribute widened",
+    ),
+    pytest.param(
+        [("[PROMISE, REMARK]", "[PROMISE]")],
+        "",
+        ["safe: attribute no longer asked of REMARK: kind"],
+        id="attribute narrowed where unused",
+    ),
+    pytest.param(
+        [("[PROMISE, REMARK]", "[REMARK]")],
+        "",
+        ["lossy: attribute no longer asked of PROMISE: kind, 2 spans"],
+        id="attribute narrowed where used",
+    ),
+    pytest.param(
+        [("[PROMISE, REMARK]", "[REMARK]")],
+        "drop: {attributes: [PROMISE.kind]}",
+        ["safe: attribute no longer asked of PROMISE: kind"],
+        id="attribute narrowed where used, covered",
+    ),
+    pytest.param(
+        [(GIVER, "")],
+        "",
+        ["lossy: relation removed: giver, 1 relation"],
+        id="used relation removed",
+    ),
+    pytest.param(
+        [("name: due", "name: until")],
+        "",
+        ["safe: relation removed: due", "safe: relation added: until"],
+        id="unused relation renamed",
+    ),
+    pytest.param(
+        [("name: giver", "name: actor")],
+        "relations: {giver: actor}",
+        ["safe: relation migrated: giver → actor, 1 relation", "safe: relation added: actor"],
+        id="used relation renamed",
+    ),
+    pytest.param(
+        [(GIVER, GIVER.replace("PARTY", "DATE"))],
+        "",
+        ["lossy: relation no longer links PROMISE → PARTY: giver, 1 relation"],
+        id="relation narrowed where used",
+    ),
+    pytest.param(
+        [(PARTY, ""), (REMARK, REMARK + PARTY)],
+        "",
+        [
+            "breaking: PARTY and PROMISE overlap and would share the layer clauses, 1 pair",
+            "safe: label moved: PARTY, from the layer mentions to clauses, 2 spans",
+        ],
+        id="label moved into its neighbour's layer",
+    ),
+    pytest.param(
+        [(DATE, ""), (REMARK, REMARK + DATE)],
+        "",
+        ["safe: label moved: DATE, from the layer mentions to clauses"],
+        id="unused label moved",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edits", "migration", "expected"), CHANGES)
 def test_each_change_is_classified(load, edits, migration, expected):
     """Unused is safe, covered is safe; answers lost are lossy, spans lost are breaking."""
     old = shape_of(load())
     new = load(*edits, migration=migration)
     assert list(map(str, changes(old, new, Usage.of(USED)))) == expected
+
+
+@pytest.mark.parametrize(("edits", "migration", "expected"), CHANGES)
+def test_what_is_safe_is_accepted_and_only_that(load, edits, migration, expected):
+    """A reading of the annotations finds a fault exactly when a change is lossy or breaking."""
+    new = load(*edits, migration=migration)
+    read = [new.migrate(annotation) for annotation in USED]
+    refused = [fault for a in read for fault in new.faults(a, None, place="used")]
+    refused += [fault for a in read for fault in new.overlaps(a, place="used")]
+    assert bool(refused) == any(not line.startswith("safe") for line in expected)
 
 
 def test_a_split_is_followed_span_by_span(load):
