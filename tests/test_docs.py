@@ -107,3 +107,51 @@ def test_every_command_is_documented():
 
     commands = {c.name or c.callback.__name__.rstrip("_") for c in app.registered_commands}
     assert {name for name in commands if f"toolkit {name}" not in README} == set()
+
+
+# ── docs/schemas.md ─────────────────────────────────────────────────────────────────────────────
+
+SCHEMAS = (ROOT / "docs" / "schemas.md").read_text()
+
+
+def test_the_schemas_of_the_page_lead_from_one_to_the_next(tmp_path):
+    """An annotation of the page's first version is valid under its second, and read as the page says."""
+    from toolkit.schema import Schema, Usage, changes, shape_of
+    from toolkit.spans import Annotation, Relation, Span
+
+    versions = []
+    for text in re.findall(r"```yaml\n(.*?)```", SCHEMAS, re.DOTALL):
+        path = tmp_path / "deals.yaml"
+        path.write_text(text)
+        versions.append(Schema.load(path))
+    old, new = versions
+    written = Annotation(
+        "d1",
+        spans=(
+            Span(0, 9, "PROMISE", "s1", attributes={"type": "threat", "hard": True}),
+            Span(10, 15, "PROMISE", "s2", attributes={"type": "vow"}),
+            Span(0, 4, "COMPANY", "s3"),
+            Span(0, 4, "STATE", "s4"),
+        ),
+        relations=(Relation("giver", "s1", "s3"), Relation("giver", "s2", "s4")),
+    )
+    assert list(old.faults(written, None, place="old")) == []
+    read = new.migrate(written)
+    assert read == Annotation(
+        "d1",
+        spans=(
+            Span(0, 9, "THREAT", "s1", attributes={"force": "firm"}),
+            Span(10, 15, "PLEDGE", "s2"),
+            Span(0, 4, "PARTY", "s3"),
+        ),
+        relations=(Relation("promisor", "s1", "s3"), Relation("promisor", "s2", "s3")),
+    )
+    assert list(new.faults(read, None, place="new")) == []
+    found = changes(shape_of(old), new, Usage.of([written]))
+    assert {change.severity for change in found} == {"safe"}
+
+
+def test_every_state_and_class_is_explained():
+    """The words that `check --against-server` uses stand on the page."""
+    words = ("safe", "lossy", "breaking", "same", "older", "edited", "foreign")
+    assert [word for word in words if word not in SCHEMAS] == []

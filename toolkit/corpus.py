@@ -166,12 +166,19 @@ class Corpus:
         return frozenset(name for name, who in self.info.annotators.items() if who.spans_only)
 
     def annotations(self, annotator: str) -> tuple[Annotation, ...]:
-        """One annotator's readings, or the gold. Raises `InvalidDataError` with every fault."""
+        """One annotator's readings, or the gold, read under this version of the schema.
+
+        Raises `InvalidDataError` with every fault.
+        """
         path = self.path_of(annotator)
         faults, annotations = _read_annotations(path, self, flat=annotator == GOLD)
         if faults:
             raise InvalidDataError(faults)
         return annotations
+
+    def as_written(self, annotator: str) -> tuple[Annotation, ...]:
+        """One annotator's readings, or the gold, in the names they were written in, unchecked."""
+        return tuple(files.read_jsonl(self.path_of(annotator), Annotation))
 
     def path_of(self, annotator: str) -> Path:
         """The file of an annotator's readings, or of the gold."""
@@ -322,10 +329,11 @@ def read_predictions(
 ) -> tuple[Annotation, ...]:
     """Predictions of any system: records with at least `document` and `spans` of offsets and label.
 
-    Keys the toolkit does not know are passed over. Without a document's text, offsets are checked
+    Keys the toolkit does not know are passed over, and names of older versions of the schema are read
+    as this version's. Without a document's text, offsets are checked
     against themselves only. Raises `InvalidDataError` listing every fault with its line.
     """
-    predictions = files.read_jsonl(path, Annotation, lenient=True)
+    predictions = [schema.migrate(a) for a in files.read_jsonl(path, Annotation, lenient=True)]
     faults: list[Fault] = []
     first: dict[str, int] = {}
     for line, annotation in enumerate(predictions, start=1):
@@ -406,7 +414,7 @@ def _read_annotations(
     path: Path, corpus: Corpus, flat: bool
 ) -> tuple[list[Fault], tuple[Annotation, ...]]:
     try:
-        annotations = files.read_jsonl(path, Annotation)
+        annotations = [corpus.schema.migrate(a) for a in files.read_jsonl(path, Annotation)]
     except InvalidDataError as error:
         return list(error.faults), ()
     texts = corpus.texts

@@ -50,7 +50,8 @@ def _twin_faults(corpus: Corpus) -> Iterator[Fault]:
             moved.document: files.json_line(moved)
             for _, moved in twins(corpus, corpus.slices().get("noisy", ()))
         }
-        frozen = {a.document: files.json_line(a) for a in files.read_jsonl(path, Annotation)}
+        read = map(corpus.schema.migrate, files.read_jsonl(path, Annotation))
+        frozen = {annotation.document: files.json_line(annotation) for annotation in read}
         differing = sorted(n for n in ruled.keys() | frozen.keys() if ruled.get(n) != frozen.get(n))
         if differing:
             what = f"not the twins of the pages: {', '.join(differing[:5])}"

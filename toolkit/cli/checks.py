@@ -1,15 +1,27 @@
-"""What `toolkit check` does: schemas and corpora checked, gated, frozen and audited."""
+"""What `toolkit check` does: schemas and corpora checked, gated, frozen, audited, held to a server."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.terminal import figure, table
 from toolkit.errors import Fault, InvalidDataError
-from toolkit.schema import Schema
+from toolkit.schema import Schema, Usage, changes
+from toolkit.spans import GOLD
+
+if TYPE_CHECKING:
+    from toolkit.corpus import Corpus
+    from toolkit.studio import Studio
+    from toolkit.studio.client import Project
+
+_CURES = {
+    "older": "push the schema: toolkit push",
+    "edited": "take the change into the schema, or undo it with toolkit push",
+    "foreign": "see whose page it is before you push",
+}
 
 
 def check_paths(
@@ -40,6 +52,68 @@ def check_paths(
         except InvalidDataError as error:
             faults += error.faults
     return checked, faults
+
+
+def server_facts(studio: Studio, roots: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Each corpus's projects on a server: how their pages stand to the schema, and what it changes.
+
+    A corpus that cannot be loaded is passed over: `check_paths` tells why.
+    """
+    from toolkit.corpus import Corpus
+    from toolkit.studio.sync import find
+
+    told = {}
+    for root in roots:
+        try:
+            corpus = Corpus.load(root)
+            used = _usage(corpus)
+        except InvalidDataError:
+            continue
+        found = find(studio, corpus.name)
+        told[str(root)] = [_project_facts(studio, project, corpus, used) for project in found]
+    return told
+
+
+def _usage(corpus: Corpus) -> Usage:
+    gold = [GOLD] if corpus.path_of(GOLD).is_file() else []
+    return Usage.of(a for name in (*corpus.annotators, *gold) for a in corpus.as_written(name))
+
+
+def _project_facts(studio: Studio, project: Project, corpus: Corpus, used: Usage) -> dict[str, Any]:
+    from toolkit.studio.page import drift
+
+    found = drift(project.config, corpus.schema)
+    made = changes(found.shape, corpus.schema, used) if found.shape else ()
+    return {
+        "project": project.title,
+        "url": f"{studio.url}/projects/{project.id}",
+        "state": found.state,
+        "version": found.shape.version if found.shape else "",
+        "differences": list(found.differences),
+        "changes": [dataclasses.asdict(change) | {"text": str(change)} for change in made],
+    }
+
+
+def server_faults(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Fault]:
+    """One fault for each project whose page is not the schema's."""
+    return [
+        Fault(project["url"], 0, f"the labelling page is {state}", _CURES[state], "drift")
+        for projects in told.values()
+        for project in projects
+        if (state := project["state"]) != "same"
+    ]
+
+
+def server_text(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The projects as lines: the state of each page, its differences, and what the schema changes."""
+    lines = []
+    for path, projects in told.items():
+        lines += [f"{path}: no project on the server"] if not projects else []
+        for project in projects:
+            lines.append(f"{path}: {project['project']}: {project['state']}")
+            lines += [f"  page: {difference}" for difference in project["differences"]]
+            lines += [f"  {change['text']}" for change in project["changes"]]
+    return "\n".join(lines)
 
 
 def audit_facts(root: Path) -> dict[str, Any]:

@@ -116,6 +116,11 @@ def check(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Write slices, twins and SHA256SUMS of each corpus.")
     ] = False,
+    against_server: Annotated[
+        bool,
+        typer.Option("--against-server", help="Hold schemas to the pages on Label Studio as well."),
+    ] = False,
+    url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check schemas and corpora; list every fault with its line.
@@ -123,19 +128,29 @@ def check(
     With --corpus: also leaks from train to test, slices against their rules, registry against gold,
     and files against their checksums. With --audit: how large each part is, and style, similarity,
     densities, leakage, hardness, numbers and baselines, each figure beside the band it should lie in.
+    With --against-server: whether a corpus's projects have the page of its schema, and what the schema
+    would change for its annotations.
     """
-    from toolkit.cli.checks import audit_facts, audit_text, check_paths
+    from toolkit.cli import checks
     from toolkit.errors import InvalidDataError
 
-    checked, faults = check_paths(paths or _everything(), with_gate=with_gate, freeze=freeze)
-    told: dict[str, Any] = {"checked": checked, "faults": [str(fault) for fault in faults]}
+    chosen = paths or _everything()
+    checked, faults = checks.check_paths(chosen, with_gate=with_gate, freeze=freeze)
+    told: dict[str, Any] = {"checked": checked}
     lines = [
         f"{path}: " + ", ".join(f"{number} {what}" for what, number in counts.items())
         for path, counts in checked.items()
     ]
     if with_audit and not faults:
-        told["audit"] = {path: audit_facts(Path(path)) for path in checked if Path(path).is_dir()}
-        lines += [audit_text(path, figures) for path, figures in told["audit"].items()]
+        folders = [path for path in checked if Path(path).is_dir()]
+        told["audit"] = {path: checks.audit_facts(Path(path)) for path in folders}
+        lines += [checks.audit_text(path, figures) for path, figures in told["audit"].items()]
+    if against_server:
+        corpora = [path for path in chosen if path.is_dir()]
+        told["server"] = checks.server_facts(connection(url), corpora)
+        lines.append(checks.server_text(told["server"]))
+        faults += checks.server_faults(told["server"])
+    told["faults"] = [str(fault) for fault in faults]
     result(told, as_json=as_json, text="\n".join(lines))
     if faults:
         raise InvalidDataError(faults)

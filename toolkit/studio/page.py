@@ -2,18 +2,26 @@
 
 One `Labels` control over one `Text`, so that spans of different layers may nest; attributes as
 controls of the selected region, in a bar that stays in sight; relations; hotkeys. The schema's name,
-version and fingerprint stand in a comment. Label Studio keeps the config byte for byte, but for blanks
-and line ends around it, so there are none.
+version and fingerprint stand in a comment, with a fingerprint of the page itself, which tells a page
+that somebody changed from one of an older toolkit. Label Studio keeps the config byte for byte, but
+for blanks and line ends around it, so there are none. What a server holds is a stranger's text: it is
+read back without document types and entities.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
-from toolkit.schema import Attribute, Schema
+from toolkit.errors import UnusableAnswerError
+from toolkit.schema import Attribute, Choice, Schema, Shape, shape_of
 
-__all__ = ["LABELS", "TEXT", "instructions", "page"]
+__all__ = ["LABELS", "TEXT", "Drift", "drift", "instructions", "page", "read_page"]
 
 LABELS = "label"
 """Name of the control that holds the labels."""
@@ -57,7 +65,8 @@ def page(schema: Schema) -> str:
     area = ET.SubElement(view, "View", className="toolkit-text")
     ET.SubElement(area, "Text", name=TEXT, value=f"${TEXT}", granularity="word")
     ET.indent(view)
-    return ET.tostring(view, encoding="unicode")
+    unsigned = ET.tostring(view, encoding="unicode")
+    return unsigned.replace(" -->", f" {_fingerprint(unsigned)} -->", 1)
 
 
 def instructions(schema: Schema) -> str:
@@ -80,6 +89,7 @@ def _labels(bar: ET.Element, schema: Schema) -> None:
             value=label.name,
             background=label.colour,
             hint=label.description,
+            layer=schema.layer_of(label.name).name,  # Label Studio passes it over.
             **_hotkey(label.hotkey),
         )
 
@@ -107,3 +117,161 @@ def _field(fields: ET.Element, attribute: Attribute) -> None:
 
 def _hotkey(key: str) -> dict[str, Any]:
     return {"hotkey": key} if key else {}
+
+
+# ── a page read back ────────────────────────────────────────────────────────────────────────────
+
+LIMIT = 1 << 20
+"""Characters. A page larger than this is no labelling page."""
+
+DEPTH = 64
+
+_OURS = re.compile(
+    r"<!-- toolkit schema ([\w .-]{1,64}) ([\w.+-]{1,64}) ([0-9a-f]{64}|)(?: ([0-9a-f]{16}))? -->"
+)
+"""Our comment: name, version and fingerprint of the schema, and the fingerprint of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How a page on a server stands to a schema, and in which words they differ.
+
+    `same`: it is the page of the schema. `older`: a page of ours, untouched, of another version of
+    the schema or the toolkit. `edited`: a page of ours that somebody changed. `foreign`: none of ours.
+    `shape` is what the page holds, if it can be read.
+    """
+
+    state: Literal["same", "older", "edited", "foreign"]
+    differences: tuple[str, ...] = ()
+    shape: Shape | None = None
+
+
+def read_page(config: str) -> Shape:
+    """What a labelling page holds of a schema. Raises `UnusableAnswerError` naming what is unreadable.
+
+    Name, version and fingerprint are empty when the page has no comment of ours.
+    """
+    root = _parsed(config)
+    ours = _OURS.search(config)
+    name, version, sha256, _ = ours.groups() if ours else ("", "", "", "")
+    controls = [node for node in root.iter("Labels") if node.get("name") == LABELS]
+    if len(controls) != 1:
+        raise _unusable(f"{len(controls)} Labels controls are called {LABELS!r}, not one")
+    labels = {_named(label, "value"): label.get("layer", "") for label in controls[0].iter("Label")}
+    attributes = tuple(_attributes(root))
+    if len({attribute.name for attribute in attributes}) < len(attributes):
+        raise _unusable("two controls have the same name")
+    relations = tuple(_named(relation, "value") for relation in root.iter("Relation"))
+    return Shape(name, version, sha256, labels, attributes, relations)
+
+
+def drift(config: str, schema: Schema) -> Drift:
+    """How a page on a server stands to the page this schema would give."""
+    if config == page(schema):
+        return Drift("same", (), shape_of(schema))
+    state = _state(config, schema)
+    try:
+        shape = read_page(config)
+    except UnusableAnswerError as error:
+        return Drift(state, (str(error),))
+    differences = tuple(_differences(shape, shape_of(schema)))
+    return Drift(state, differences or ("only in looks, order, words or hotkeys",), shape)
+
+
+def _state(config: str, schema: Schema) -> Literal["older", "edited", "foreign"]:
+    """Whether the page is as the toolkit wrote it; without a fingerprint of its own, by the schema's."""
+    ours = _OURS.search(config)
+    if not ours:
+        return "foreign"
+    if ours[4]:
+        unsigned = config[: ours.start(4) - 1] + config[ours.end(4) :]
+        return "older" if ours[4] == _fingerprint(unsigned) else "edited"
+    same = (ours[1], ours[2], ours[3]) == (schema.name, schema.version, schema.sha256)
+    return "edited" if same else "older"
+
+
+def _fingerprint(unsigned: str) -> str:
+    return hashlib.sha256(unsigned.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _parsed(config: str) -> ET.Element:
+    """The page as a tree."""
+    builder = ET.TreeBuilder()
+    parser = expat.ParserCreate()
+    open_tags: list[str] = []
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        open_tags.append(tag)
+        if len(open_tags) > DEPTH:
+            raise _unusable("it is nested too deep")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        open_tags.pop()
+        builder.end(tag)
+
+    def refuse(*_: object) -> NoReturn:
+        raise _unusable("it has a document type, which may hide entities")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    if len(config) > LIMIT:
+        raise _unusable(f"it is larger than {LIMIT:,} characters")
+    try:
+        parser.Parse(config, True)
+    except (expat.ExpatError, UnicodeEncodeError) as error:
+        raise _unusable(f"it is not XML: {error}") from error
+    return builder.close()
+
+
+def _unusable(what: str) -> UnusableAnswerError:
+    return UnusableAnswerError(f"labelling page: {what}; push the schema again or mend the page")
+
+
+def _named(node: ET.Element, key: str) -> str:
+    found = node.get(key)
+    if not found:
+        raise _unusable(f"a {node.tag} without {key}")
+    return found
+
+
+def _attributes(root: ET.Element) -> Iterator[Attribute]:
+    """The controls of a selected region, as attributes."""
+    for node in root.iter():
+        if node.tag not in {"Choices", "TextArea"}:
+            continue
+        name = _named(node, "name")
+        labels = tuple(filter(None, node.get("whenLabelValue", "").split(",")))
+        choices = tuple(_named(choice, "value") for choice in node.iter("Choice"))
+        if node.tag == "Choices" and not choices:
+            raise _unusable(f"the Choices {name} have no Choice")
+        flag = choices == (name,) and node.get("choice") == "multiple"
+        yield Attribute(name, labels, values=() if flag else tuple(map(Choice, choices)), flag=flag)
+
+
+def _differences(found: Shape, wanted: Shape) -> Iterator[str]:
+    """What the page has and lacks, in words."""
+    yield from _missed("label", found.labels, wanted.labels)
+    for label, layer in found.labels.items():
+        if layer and wanted.labels.get(label, layer) != layer:
+            yield f"label {label} is in the layer {layer}, not in {wanted.labels[label]}"
+    theirs = {attribute.name: attribute for attribute in found.attributes}
+    ours = {attribute.name: attribute for attribute in wanted.attributes}
+    yield from _missed("attribute", theirs, ours)
+    for name, attribute in theirs.items():
+        if name in ours:
+            yield from _attribute_differences(attribute, ours[name])
+    yield from _missed("relation", found.relations, wanted.relations)
+
+
+def _attribute_differences(found: Attribute, wanted: Attribute) -> Iterator[str]:
+    if found.kind != wanted.kind:
+        yield f"attribute {found.name} is a {found.kind}, not a {wanted.kind}"
+    yield from _missed(f"attribute {found.name}: value", found.choices, wanted.choices)
+    yield from _missed(f"attribute {found.name}: label", found.labels, wanted.labels)
+
+
+def _missed(kind: str, found: Collection[str], wanted: Collection[str]) -> Iterator[str]:
+    yield from (f"{kind} {name} is on the page only" for name in found if name not in wanted)
+    yield from (f"{kind} {name} is not on the page" for name in wanted if name not in found)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import Fault
-from toolkit.schema import Attribute, Schema
+from toolkit.schema import Attribute, Choice, Schema
+from toolkit.schema.migration import led_attributes, led_values
 from toolkit.spans import Annotation, Document, Key, Relation, Span, Value
 from toolkit.studio.page import LABELS, TEXT
 
@@ -66,7 +67,8 @@ def from_result(
     """The annotation a result holds, and everything in it that cannot be accepted.
 
     The same span made twice with the same label counts once: the first keeps its id, and attributes
-    and relations of the other go to it.
+    and relations of the other go to it. Names of older versions of the schema are read as this
+    version's where its migrations cover them.
     """
     reading = _Reading(schema, document, place)
     for item in result:
@@ -80,7 +82,7 @@ def from_result(
         for identifier, span in reading.regions.items()
     )
     relations = tuple(dict.fromkeys(_relations(result, reading.same)))
-    annotation = Annotation(document.id, spans=spans, relations=relations)
+    annotation = schema.migrate(Annotation(document.id, spans=spans, relations=relations))
     return annotation, reading.faults + list(schema.faults(annotation, document, place=place))
 
 
@@ -121,14 +123,12 @@ class _Reading:
 
     def add_answer(self, item: Mapping[str, Any]) -> None:
         """An attribute's value, unless the field was emptied again."""
-        attributes = {attribute.name: attribute for attribute in self.schema.attributes}
-        attribute = attributes.get(str(item.get("from_name")))
+        attribute = _control(self.schema, item)
         region = self.same.get(str(item.get("id")))
         if attribute is None or region is None:
             self._refuse_control(item)
             return
-        free = not attribute.flag and not attribute.values
-        given = _value(item).get("text" if free else "choices")
+        given = _value(item).get("text" if attribute.kind == "text" else "choices")
         answers = [given] if isinstance(given, str) else given or []
         if not isinstance(answers, list) or len(answers) > 1:
             what = f"region {region} has {attribute.name}={given!r}"
@@ -146,6 +146,22 @@ class _Reading:
 def _value(item: Mapping[str, Any]) -> Mapping[str, Any]:
     value = item.get("value")
     return value if isinstance(value, Mapping) else {}
+
+
+def _control(schema: Schema, item: Mapping[str, Any]) -> Attribute | None:
+    """The attribute that a control answers; one that migrations lead on, in the kind it had."""
+    name = str(item.get("from_name"))
+    now = {attribute.name: attribute for attribute in schema.attributes}
+    led = led_attributes(schema.migrations)
+    values = {value for attribute, value in led_values(schema.migrations) if attribute == name}
+    if name not in led and not (name in now and values):
+        return now.get(name)
+    if item.get("type") == "textarea":
+        return Attribute(name, ())
+    final = now.get(led.get(name, name))
+    choices = tuple(sorted(values.union(final.choices if final else ())))
+    # A flag's one choice is called as the flag itself.
+    return Attribute(name, (), values=tuple(map(Choice, choices)), flag=name not in choices)
 
 
 def _attribute_value(attribute: Attribute, answer: str) -> Value:

@@ -1,9 +1,4 @@
-"""What may be marked and what it means: layers of labels, attributes, relation types.
-
-A schema is one YAML file. It divides its labels into flat layers; inside a layer nothing overlaps,
-across layers spans may nest. Everything an annotation can get wrong against its schema and its
-document is found by `Schema.faults`.
-"""
+"""The schema itself: one YAML file, loaded whole or refused, and what an annotation gets wrong by it."""
 
 from __future__ import annotations
 
@@ -15,109 +10,24 @@ from pathlib import Path
 
 from toolkit import files
 from toolkit.errors import Fault, InvalidDataError
-from toolkit.spans import Annotation, Document, Span, Value, is_storable, overlapping
+from toolkit.schema.migration import Migration, Place, migrate, migration_faults
+from toolkit.schema.parts import Attribute, Label, Layer, RelationType
+from toolkit.spans import Annotation, Document, Span, overlapping
 
-__all__ = [
-    "ZONES",
-    "Attribute",
-    "Choice",
-    "Label",
-    "Layer",
-    "RelationType",
-    "Schema",
-    "document_faults",
-]
-
-ZONES = ("headline", "body", "boilerplate")
-"""What a stretch of the page can be."""
+__all__ = ["Schema"]
 
 _NAME = re.compile(r"[^\W\d_][\w]{0,63}")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_VALUE = re.compile(r"[^\x00-\x1f<>&\"']{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One kind of span. The description is what annotators see."""
-
-    name: str
-    description: str
-    colour: str
-    hotkey: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """Labels whose spans never overlap each other; one column of IOB2 tags."""
-
-    name: str
-    labels: tuple[Label, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its labels."""
-        return tuple(label.name for label in self.labels)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """`O`, then `B-` and `I-` of each label: the classes of its tag column."""
-        return ("O", *(f"{prefix}-{name}" for name in self.names for prefix in "BI"))
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One value of an attribute."""
-
-    value: str
-    hotkey: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """Something said of a span: one of several choices, a flag, or free text.
-
-    With `values` it is a choice; with `flag` it is recorded only when true; else it is free text.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    description: str = ""
-    values: tuple[Choice, ...] = ()
-    flag: bool = False
-    hotkey: str = ""
-    required: bool = False
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The values it may take; empty for a flag or free text."""
-        return tuple(choice.value for choice in self.values)
-
-    def of(self, span: Span) -> Value:
-        """What is said of this span; False for a flag and nothing for the rest where nothing is."""
-        return span.attributes.get(self.name, False if self.flag else "")
-
-    def accepts(self, value: Value) -> bool:
-        """Whether the value is one this attribute may take."""
-        if self.flag:
-            return value is True
-        return isinstance(value, str) and (not self.values or value in self.choices)
-
-    @property
-    def cure(self) -> str:
-        """What to write instead of a value it does not accept."""
-        if self.flag:
-            return "write true or leave it out"
-        return f"use one of: {', '.join(self.choices)}" if self.values else "write text"
-
-
-@dataclass(frozen=True, slots=True)
-class RelationType:
-    """A directed link between spans of these labels."""
-
-    name: str
-    head: tuple[str, ...]
-    tail: tuple[str, ...]
-    description: str = ""
+_VALUE = re.compile(r"[^\x00-\x1f<>&\"'\ud800-\udfff\ufffe\uffff]{1,64}")
+_HEADS = (
+    (
+        "name",
+        r"(?=.{1,64}$)\w+([ .-]\w+)*",
+        "use letters, digits and _, parted by single . - or blanks",
+    ),
+    ("version", r"(?=.{1,64}$)\w+([.+-]\w+)*", "use dotted numbers, such as 1.0 in quotes"),
+)
+"""Both stand in a comment of the labelling page, which may hold no two hyphens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +42,7 @@ class Schema:
     relations: tuple[RelationType, ...] = ()
     title: str = ""
     guideline: str = ""
+    migrations: tuple[Migration, ...] = field(default=(), hash=False)
     sha256: str = field(default="", compare=False)
 
     @classmethod
@@ -172,6 +83,13 @@ class Schema:
     def attributes_of(self, label: str) -> tuple[Attribute, ...]:
         """The attributes a span with this label carries."""
         return tuple(attribute for attribute in self.attributes if label in attribute.labels)
+
+    def migrate(self, annotation: Annotation) -> Annotation:
+        """An annotation as written under an older version, read under this one.
+
+        The very same annotation when nothing applies to it.
+        """
+        return migrate(annotation, self.migrations) if self.migrations else annotation
 
     def faults(
         self, annotation: Annotation, document: Document | None, *, place: str, line: int = 0
@@ -269,25 +187,6 @@ class Schema:
             yield Fault(place, line, f"{where} {what}", cure, rule)
 
 
-def document_faults(document: Document, *, place: str, line: int = 0) -> Iterator[Fault]:
-    """Everything wrong with a document by itself."""
-    where = f"document {document.id!r}"
-    if not document.id:
-        yield Fault(place, line, "a document without an id", "give it one", "no-id")
-    if not document.text.strip():
-        yield Fault(place, line, f"{where} has no text", "remove it", "empty-text")
-    if not is_storable(document.text):
-        cure = "remove it: Label Studio cannot export a project that holds one"
-        yield Fault(place, line, f"{where} holds a lone surrogate", cure, "lone-surrogate")
-    for zone in document.zones:
-        if zone.zone not in ZONES:
-            what = f"{where}: zone {zone.start}–{zone.end} is called {zone.zone!r}"
-            yield Fault(place, line, what, f"use one of {', '.join(ZONES)}", "unknown-zone")
-        if not 0 <= zone.start < zone.end <= len(document.text):
-            what = f"{where}: zone {zone.zone} {zone.start}–{zone.end} lies outside the text"
-            yield Fault(place, line, what, "mend its offsets", "outside-text")
-
-
 def _crossings(spans: Iterable[Span]) -> Iterator[tuple[Span, Span]]:
     """Pairs of spans that overlap without one lying inside the other."""
     open_spans: list[Span] = []
@@ -301,9 +200,6 @@ def _where(annotation: Annotation, span: Span) -> str:
     return f"{annotation.document}: {span.label} {span.start}–{span.end}"
 
 
-Place = tuple[str | int, ...]
-"""The keys and positions that lead to a value of the YAML file."""
-
 _RESERVED: Mapping[str, tuple[str, ...]] = {
     "layer": (
         *("id", "event", "source", "genre", "published", "text", "zones", "relations"),
@@ -316,6 +212,9 @@ _RESERVED: Mapping[str, tuple[str, ...]] = {
 
 def _schema_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
     """What a well-typed schema can still get wrong: the place, the fault, the cure."""
+    for key, pattern, cure in _HEADS:
+        if not re.fullmatch(pattern, getattr(schema, key)):
+            yield (key,), f"{key} {getattr(schema, key)!r}", cure
     yield from _name_faults("label", [(place, label.name) for place, label in _labels(schema)])
     for kind, names in (
         ("layer", [layer.name for layer in schema.layers]),
@@ -327,6 +226,13 @@ def _schema_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
     yield from _reference_faults(schema, sorted(label.name for label in schema.labels))
     yield from _value_faults(schema)
     yield from _hotkey_faults(schema)
+    yield from migration_faults(
+        schema.migrations,
+        schema.version,
+        labels=[label.name for label in schema.labels],
+        attributes={attribute.name: attribute for attribute in schema.attributes},
+        relations=[relation.name for relation in schema.relations],
+    )
 
 
 def _label_faults(schema: Schema) -> Iterator[tuple[Place, str, str]]:
