@@ -2,7 +2,8 @@
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
 `results` (our values to Label Studio's and back), `lock` (one at a time), `client` (the wire),
-`server` (a local one), `people` (its users), `sync` (push and pull).
+`database` (where a local server's data lie), `server` (a local one), `people` (its users), `sync`
+(push and pull).
 """
 
 from toolkit.studio.client import Studio, connect

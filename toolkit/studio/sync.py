@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -173,12 +173,23 @@ def _refuse_invalid(documents: Sequence[Document]) -> None:
     seen: set[str] = set()
     for document in documents:
         faults += document_faults(document, place="documents")
+        faults += _nul_faults(document)
         if document.id in seen:
             what = f"document id {document.id!r} stands twice"
             faults.append(Fault("documents", 0, what, "give each its own id", "duplicate-id"))
         seen.add(document.id)
     if faults:
         raise InvalidDataError(faults)
+
+
+def _nul_faults(document: Document) -> Iterator[Fault]:
+    """A NUL character: a corpus keeps one exactly, but PostgreSQL cannot, so no server is sent one."""
+    for key in ("id", "genre", "published", "text"):
+        place = getattr(document, key).find("\0")
+        if place >= 0:
+            what = f"document {document.id!r}: its {key} holds a NUL character at position {place}"
+            cure = "put another character in its place: PostgreSQL, and so Label Studio, refuses it"
+            yield Fault("documents", 0, what, cure, "nul")
 
 
 def _task_data(document: Document) -> dict[str, Any]:
