@@ -152,8 +152,8 @@ def running(words, log, **options):
 
 
 def wait_for(process, log, is_up):
-    """Until it is up; its log when it is not within four minutes."""
-    deadline = time.monotonic() + 240
+    """Until it is up; its log when it is not within eight minutes."""
+    deadline = time.monotonic() + 480
     while time.monotonic() < deadline and process.poll() is None:
         if is_up():
             return
@@ -242,6 +242,7 @@ def team(postgres, studio_command, tmp_path_factory):
             inside=inside,
             password=given["TEAM_ADMIN_PASSWORD"],
             certificate=root,
+            settings=settings("studio", given, **ours),
         )
 
 
@@ -299,12 +300,40 @@ def test_people_come_in_by_invitation_alone(team, lead):
     person = {"email": "anna@example.com", "password": "A-long-passw0rd"}
     with browser(team) as stranger:
         assert submit(stranger, "/user/signup/", **person).status_code == 403
+    with browser(team) as anna:
+        assert submit(anna, invitation(team), **person).status_code == 302
+        assert studio_of(team, token(anna)) == "anna@example.com"
+
+
+@pytest.mark.studio
+@pytest.mark.postgres
+def test_forgotten_password_is_replaced(team, studio_command):
+    """The page's command asks for a new password, and then that one is the way in."""
+    (words,) = re.findall(r"exec studio label-studio (.*) anna@example.com", PAGE)
+    person = {"email": "bea@example.com", "password": "A-long-passw0rd"}
+    with browser(team) as bea:
+        submit(bea, invitation(team), **person)
+    subprocess.run(
+        [studio_command, *words.split(), person["email"]],
+        env=team.settings,
+        input="Another-l0ng-one\n",  # without a terminal it is read from here
+        text=True,
+        check=True,
+        capture_output=True,
+        start_new_session=True,
+        timeout=240,
+    )
+    for password, status in ((person["password"], 200), ("Another-l0ng-one", 302)):
+        with browser(team) as bea:
+            form = {"email": person["email"], "password": password}
+            assert submit(bea, "/user/login/", **form).status_code == status
+
+
+def invitation(team):
+    """The link that lets people sign up, as the first user sees it."""
     with browser(team) as client:
         submit(client, "/user/login/", email=ADMIN, password=team.password)
-        link = client.get("/api/invite").raise_for_status().json()["invite_url"]
-    with browser(team) as anna:
-        assert submit(anna, link, **person).status_code == 302
-        assert studio_of(team, token(anna)) == "anna@example.com"
+        return client.get("/api/invite").raise_for_status().json()["invite_url"]
 
 
 def studio_of(team, key):
