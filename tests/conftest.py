@@ -6,8 +6,13 @@ import importlib.util
 import itertools
 import json
 import os
+import pwd
+import secrets
 import shutil
+import socket
+import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +67,15 @@ class Site:
         return answer.raise_for_status().json() if answer.status_code != 204 else None
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.studio)])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("real", marks=pytest.mark.studio),
+        pytest.param("postgres", marks=[pytest.mark.studio, pytest.mark.postgres]),
+    ]
+)
 def site(request, monkeypatch):
-    """The contract: what is tested on it holds on the pretend and on the real Label Studio."""
+    """The contract: it holds on the pretend and on the real Label Studio, on SQLite and PostgreSQL."""
     found = request.getfixturevalue(f"{request.param}_site")
     monkeypatch.setenv("TOOLKIT_HOME", str(found.home))
     return found
@@ -114,9 +125,11 @@ def studio_command():
 
 
 @contextmanager
-def in_folder(home, command):
+def in_folder(home, command, **settings):
     """The toolkit's settings for a while; not over tests, which set and take back their own."""
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
         patch.setenv("TOOLKIT_HOME", str(home))
         patch.setenv("TOOLKIT_STUDIO_COMMAND", str(command))
         yield
@@ -149,3 +162,105 @@ def fresh_home(real_site, studio_command, tmp_path, monkeypatch):
     monkeypatch.setenv("TOOLKIT_HOME", str(home))
     monkeypatch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
     return home
+
+
+@dataclass
+class Cluster:
+    """A PostgreSQL of the tests' own, its data in `folder`, on a free port of the loopback address."""
+
+    programs: Path
+    folder: Path
+    port: int = 0
+    password: str = field(default_factory=secrets.token_hex)
+
+    def run(self, program, *words):
+        """Run one of PostgreSQL's programs, never as root: it refuses that."""
+        user, group = self.owner
+        person = {"user": user, "group": group, "extra_groups": ()}
+        subprocess.run(
+            [self.programs / program, *words],
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGPASSWORD": self.password},
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=120,
+            **(person if os.geteuid() == 0 else {}),
+        )
+
+    @property
+    def owner(self):
+        """The number and group of the user it runs as where the tests run as root."""
+        known = {user.pw_name: user for user in pwd.getpwall()}
+        user = known.get("postgres") or known["nobody"]
+        return user.pw_uid, user.pw_gid
+
+    def database(self, name):
+        """The address of a new database."""
+        server = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "toolkit")
+        self.run("createdb", *server, name)
+        return self.address(name)
+
+    def address(self, name):
+        """The address of a database, whether it is there or not."""
+        return f"postgresql://toolkit:{self.password}@127.0.0.1:{self.port}/{name}"
+
+
+def postgres_programs():
+    """The folder of PostgreSQL's programs; distributions keep most of them outside PATH."""
+    on_path = [Path(folder) for folder in os.get_exec_path()]
+    versions = Path("/usr/lib/postgresql").glob("*/bin")
+    found = sorted(versions, key=lambda path: -float(path.parent.name)) + on_path
+    needed = ("initdb", "pg_ctl", "postgres", "createdb")
+    whole = [folder for folder in found if all((folder / name).exists() for name in needed)]
+    if not whole:
+        pytest.skip("PostgreSQL is not installed")
+    return whole[0]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL for the whole session."""
+    programs = postgres_programs()
+    # Not below pytest's own folder, which is closed to the user that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="toolkit-postgres-") as name:
+        cluster = Cluster(programs, Path(name))
+        secret = cluster.folder / "password"
+        secret.write_text(cluster.password)
+        if os.geteuid() == 0:
+            for path in (cluster.folder, secret):
+                os.chown(path, *cluster.owner)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            cluster.port = free.getsockname()[1]
+        data = str(cluster.folder / "data")
+        login = ("--username=toolkit", f"--pwfile={secret}", "--auth=scram-sha-256")
+        cluster.run("initdb", "-D", data, *login, "--encoding=UTF8", "--no-sync")
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": cluster.port,
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        words = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
+        log = str(cluster.folder / "log")
+        cluster.run("pg_ctl", "start", "-D", data, "-w", "-l", log, "-o", words)
+        try:
+            yield cluster
+        finally:
+            cluster.run("pg_ctl", "stop", "-D", data, "-w", "-m", "immediate")
+
+
+@pytest.fixture(scope="session")
+def postgres_site(postgres, studio_command, tmp_path_factory):
+    """A real server for the whole session, whose data lie in PostgreSQL."""
+    from toolkit import studio
+
+    home = tmp_path_factory.mktemp("postgres")
+    address = {"TOOLKIT_STUDIO_DATABASE": postgres.database("contract")}
+    with in_folder(home, studio_command, **address):
+        server = studio.start()
+    try:
+        yield Site(server, home)
+    finally:
+        with in_folder(home, studio_command, **address):
+            stopped = studio.stop()
+    assert stopped

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toolkit.studio.sync import find
 
 from toolkit import cli, files, studio
 from toolkit.errors import UnusableAnswerError
 from toolkit.schema import Attribute, Choice, Label, Layer, RelationType, Schema, Shape, shape_of
 from toolkit.spans import Annotation, Document, Span
 from toolkit.studio.page import drift, page, read_page
-from toolkit.studio.sync import find
 
 ROOT = Path(__file__).parent.parent
 COMMITMENTS = Schema.load(ROOT / "schemas" / "commitments.yaml")

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from toolkit import files, studio
@@ -297,6 +298,8 @@ def test_dry_run_tells_and_changes_nothing(site):
         ([PLAIN[0], PLAIN[0]], "duplicate-id"),
         ([Document("d", "a \ud800 b")], "lone-surrogate"),
         ([Document("d", " \n")], "empty-text"),
+        ([Document("d", "a \0 b")], "nul"),
+        ([Document("d", "a", published="\0")], "nul"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -309,6 +312,29 @@ def test_invalid_documents_are_refused_before_any_request(fake_class, documents,
             studio.push(connection, "c", "main", SCHEMA, documents)
         assert [fault.rule for fault in error.value.faults] == [rule]
         assert len(fake.requests) == before
+
+
+def test_nul_is_refused_for_every_server_with_its_place(command, tmp_path):
+    """PostgreSQL cannot store it, so what one server takes another would not; a corpus may keep it."""
+    documents = [PLAIN[0], Document("d1", "😀 will\0pay")]
+    root = write_corpus(tmp_path / "c", "nul", documents)
+    code, told, messages = command("push", root)
+    what = "error: documents: document 'd1': its text holds a NUL character at position 6"
+    cure = "put another character in its place: PostgreSQL, and so Label Studio, refuses it"
+    assert (code, told, messages) == (3, None, f"{what}; {cure}\n")
+    assert files.read_jsonl(root / "documents.jsonl", Document) == documents
+
+
+@pytest.mark.studio
+@pytest.mark.postgres
+def test_nul_is_what_postgres_cannot_store(postgres_site):
+    """The reason for refusing it: the server answers with an error of its own, and keeps nothing."""
+    project = studio.push(postgres_site.admin(), postgres_site.corpus(), "main", SCHEMA, PLAIN).id
+    body = [{"data": {"text": "a \0 b", "title": ""}}]
+    with pytest.raises(httpx.HTTPStatusError) as error:
+        postgres_site.call("POST", f"/api/projects/{project}/import", json=body)
+    assert error.value.response.status_code == 500
+    assert len(held(postgres_site, project)) == 3
 
 
 def test_two_pushes_at_once_take_turns(fake_site, monkeypatch):

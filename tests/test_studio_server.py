@@ -22,6 +22,7 @@ import pytest
 from toolkit import studio
 from toolkit.cli import run
 from toolkit.errors import LockedError, UnusableAnswerError, UsageError
+from toolkit.studio import database
 from toolkit.studio.lock import alone
 
 STAND_IN = """#!{python} -S
@@ -353,6 +354,181 @@ def test_real_server_runs_with_our_settings_alone(real_site):
     assert {name for name in settings if name not in SAFE and name not in OWN} == set()
 
 
+def libpq(address):
+    """What a server is told of the database at this address."""
+    user, password, host, port, name = address
+    return {
+        "LABEL_STUDIO_DJANGO_DB": "default",
+        "LABEL_STUDIO_POSTGRE_HOST": host,
+        "LABEL_STUDIO_POSTGRE_NAME": name,
+        "LABEL_STUDIO_POSTGRE_PASSWORD": password,
+        "LABEL_STUDIO_POSTGRE_PORT": port,
+        "LABEL_STUDIO_POSTGRE_USER": user,
+        "PGCONNECT_TIMEOUT": "10",
+    }
+
+
+@linux
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("postgresql://u:p@db.example.com:6543/n", ("u", "p", "db.example.com", "6543", "n")),
+        ("postgres://u:p@127.0.0.1/n", ("u", "p", "127.0.0.1", "5432", "n")),
+        ("postgresql://u@[::1]/n", ("u", "", "::1", "5432", "n")),
+        (
+            "postgresql://a%40b:%2F%3A%23%25%20é@h/my%20name",
+            ("a@b", "/:#% é", "h", "5432", "my name"),
+        ),
+    ],
+    ids=["whole", "without a port", "without a password", "percent-encoded"],
+)
+def test_address_of_a_database_reaches_the_server(command, monkeypatch, address, parts):
+    """Every part of it is handed on, unquoted, and nothing else changes."""
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", address)
+    command(SERVE)
+    settings = settings_of(studio.start().pid)
+    assert settings.keys() - OWN == SAFE.keys() | libpq(parts).keys()
+    assert {name: settings[name] for name in libpq(parts)} == libpq(parts)
+
+
+SECRET = "postgresql://someone:s3cret@127.0.0.1:5432/deals"
+
+
+def test_address_of_a_database_is_never_shown(command, home, monkeypatch, capsys):
+    """Where the data lie is said, by start and status; login and password are in no file or output."""
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", SECRET)
+    command(SERVE)
+    assert run(["studio", "start", "--json"]) == 0
+    assert run(["studio", "status"]) == 0
+    printed = capsys.readouterr()
+    url = studio.status().url
+    assert json.loads(printed.out.splitlines()[0])["database"] == "PostgreSQL 127.0.0.1:5432/deals"
+    assert printed.out.splitlines()[1] == f"{url}, data in PostgreSQL 127.0.0.1:5432/deals"
+    written = [path.read_text() for path in home.rglob("*") if path.is_file()]
+    shown = [printed.out, printed.err, repr(database.chosen()), *written]
+    assert [text for text in shown if "s3cret" in text or "someone" in text] == []
+    assert described(home)["database"] == "PostgreSQL 127.0.0.1:5432/deals"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "deals",
+        "mysql://u:p@h/n",
+        "postgresql://u:p@h",
+        "postgresql://u:p@h/",
+        "postgresql://:p@h/n",
+        "postgresql://u:p@/n",
+        "postgresql://u:p@h:port/n",
+        "postgresql://u:p@h:99999/n",
+        "postgresql://u:p#w@h/n",
+        "postgresql://u:p/w@h/n",
+        "postgresql://u:p@h/n?sslmode=require",
+        "postgresql://u:p@[h/n",
+        "postgresql://u:p%00@h/n",
+    ],
+)
+def test_malformed_address_of_a_database_is_exit_2(home, monkeypatch, capsys, address):
+    """One line that says the form and does not repeat the address; nothing is started or made."""
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", address)
+    assert run(["studio", "start"]) == 2
+    form = "postgresql://user:password@host:port/name"
+    cure = "mend it, with each of : / ? # @ % inside a name or password percent-encoded"
+    line = f"error: TOOLKIT_STUDIO_DATABASE: the address is not {form}; {cure}\n"
+    assert capsys.readouterr().err == line
+    assert not home.exists()
+
+
+def test_other_database_is_not_taken_for_the_one_that_runs(command, home, monkeypatch):
+    """A running server keeps its database; another is said when it is chosen, and SQLite is back."""
+    command(SERVE)
+    said = []
+    first = studio.start(say=said.append)
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", SECRET)
+    with pytest.raises(UsageError) as error:
+        studio.start()
+    place = "PostgreSQL 127.0.0.1:5432/deals"
+    what = f"the local Label Studio runs on SQLite, not on {place}"
+    assert str(error.value) == f"{what}; stop it first: toolkit studio stop"
+    assert studio.status() == first
+    studio.stop()
+    assert studio.start(say=said.append).database == place
+    assert f"the data are in {place} now; what was in SQLite stays there" in said
+    studio.stop()
+    monkeypatch.delenv("TOOLKIT_STUDIO_DATABASE")
+    assert studio.start(say=said.append).database == "SQLite"
+    assert f"the data are in SQLite now; what was in {place} stays there" in said
+
+
+COMPLAIN = """
+print("Traceback (most recent call last):")
+print('django.db.utils.OperationalError: connection failed: connection to server at "127.0.0.1", '
+      'port 5432 failed: FATAL:  database "deals" does not exist')
+sys.exit(1)
+"""
+
+
+def test_database_that_is_not_there_is_exit_2(command, home, monkeypatch, capsys):
+    """One line with the reason, and no trace of Label Studio's log; what was there before holds."""
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", SECRET)
+    command(COMPLAIN)
+    assert run(["studio", "start"]) == 2
+    reason = 'PostgreSQL 127.0.0.1:5432/deals: cannot be used (database "deals" does not exist)'
+    cure = "make the database, its owner the user that is named, or mend TOOLKIT_STUDIO_DATABASE"
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {reason}; {cure}"
+    assert (described(home)["pid"], described(home)["database"]) == (0, "SQLite")
+
+
+def test_fault_of_a_server_on_sqlite_is_no_fault_of_an_address(command):
+    """Without an address there is none to mend: the log is shown."""
+    command(COMPLAIN)
+    with pytest.raises(UnusableAnswerError) as error:
+        studio.start()
+    assert str(error.value).endswith('database "deals" does not exist')
+
+
+@pytest.mark.studio
+@pytest.mark.postgres
+@pytest.mark.parametrize("fault", ["no database", "wrong password", "nobody listens"])
+def test_real_server_says_what_is_wrong_with_its_database(
+    home, postgres, studio_command, monkeypatch, busy_port, fault
+):
+    """The real Label Studio's words for what can go wrong, in one line."""
+    address, place = postgres.address("nowhere"), f"127.0.0.1:{postgres.port}/nowhere"
+    reason = 'database "nowhere" does not exist'
+    if fault == "wrong password":
+        address = address.replace(postgres.password, "wrong")
+        reason = 'password authentication failed for user "toolkit"'
+    if fault == "nobody listens":
+        address, place = (text.replace(str(postgres.port), "1") for text in (address, place))
+        reason = "Connection refused"
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", address)
+    monkeypatch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
+    with pytest.raises(UsageError) as error:
+        studio.start()
+    cure = "make the database, its owner the user that is named, or mend TOOLKIT_STUDIO_DATABASE"
+    assert str(error.value) == f"PostgreSQL {place}: cannot be used ({reason}); {cure}"
+
+
+@pytest.mark.studio
+@pytest.mark.postgres
+def test_database_of_others_is_served_and_its_users_kept(
+    home, postgres, postgres_site, studio_command, monkeypatch
+):
+    """A second folder on the same database shows its projects; that our token is strange to it is said."""
+    title = f"{postgres_site.corpus()} of others"
+    postgres_site.call("POST", "/api/projects/", json={"title": title})
+    monkeypatch.setenv("TOOLKIT_STUDIO_DATABASE", postgres.address("contract"))
+    monkeypatch.setenv("TOOLKIT_STUDIO_COMMAND", str(studio_command))
+    said = []
+    server = studio.start(say=said.append)
+    assert (server.database, server.knows_us) == (postgres_site.server.database, False)
+    what = f"{server.database} has users of its own, and our administrator is not one of them"
+    assert f"{what}: log in as one of them, and set LABEL_STUDIO_API_KEY to their token" in said
+    theirs = studio.connect(server.url, postgres_site.server.api_key)
+    assert title in {project.title for project in theirs.projects()}
+
+
 def listening(pid):
     """The addresses on which the processes of this group listen, as the kernel writes them."""
     sockets = set()
@@ -414,6 +590,7 @@ def test_real_server_is_started_once(real_site, monkeypatch, capsys):
         "running": True,
         "url": real_site.server.url,
         "pid": real_site.server.pid,
+        "database": "SQLite",
     }
 
 

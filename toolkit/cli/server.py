@@ -22,12 +22,15 @@ def studio_start(
 ) -> None:
     """Start the local Label Studio; again gives the same one.
 
-    The first start installs it into an environment of its own and makes its database.
+    The first start installs it into an environment of its own and makes its database: SQLite, or the
+    tables in the PostgreSQL database named by TOOLKIT_STUDIO_DATABASE
+    (postgresql://user:password@host:port/name).
     """
     from toolkit import studio
 
     server = studio.start(port=port, say=say)
     told = {"url": server.url, "pid": server.pid, "email": server.email}
+    told["database"] = server.database
     text = f"{server.url}\nlog in as {server.email} with {server.password}"
     result(told, as_json=as_json, text=f"{text}\nstop it with: toolkit studio stop")
 
@@ -51,8 +54,10 @@ def studio_status(as_json: JsonOption = False) -> None:
         "running": server.running,
         "url": server.url if server.running else None,
         "pid": server.pid,
+        "database": server.database,
     }
-    result(told, as_json=as_json, text=server.url if server.running else "not running")
+    text = f"{server.url}, data in {server.database}" if server.running else "not running"
+    result(told, as_json=as_json, text=text)
 
 
 @studio_app.command("invite")

@@ -2,8 +2,9 @@
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
 `results` (our values to Label Studio's and back), `lock` (one at a time), `wire` and `client` (requests
-and what they ask), `server` (a local one), `people` (its users), `journal` and `pushing` (documents
-there), `submitting` (readings handed in by program), `history` and `pulling` (annotations back).
+and what they ask), `database` (where a local server's data lie), `server` (a local one), `people` (its
+users), `journal` and `pushing` (documents there), `submitting` (readings handed in by program),
+`history` and `pulling` (annotations back).
 """
 
 from toolkit.studio.client import Studio, connect

@@ -134,6 +134,7 @@ def _refuse_invalid(
     seen: dict[str, Document] = {}
     for document in documents:
         faults += document_faults(document, place="documents")
+        faults += _nul_faults(document)
         if document.id in seen:
             what = f"document id {document.id!r} stands twice"
             faults.append(Fault("documents", 0, what, "give each its own id", "duplicate-id"))
@@ -145,6 +146,16 @@ def _refuse_invalid(
             faults += schema.overlaps(reading, place=place)
     if faults:
         raise InvalidDataError(faults)
+
+
+def _nul_faults(document: Document) -> Iterator[Fault]:
+    """A NUL character: a corpus keeps one exactly, but PostgreSQL cannot, so no server is sent one."""
+    for key in ("id", "genre", "published", "text"):
+        place = getattr(document, key).find("\0")
+        if place >= 0:
+            what = f"document {document.id!r}: its {key} holds a NUL character at position {place}"
+            cure = "put another character in its place: PostgreSQL, and so Label Studio, refuses it"
+            yield Fault("documents", 0, what, cure, "nul")
 
 
 @dataclass

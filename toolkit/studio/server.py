@@ -2,9 +2,9 @@
 
 It runs from its own environment, made on first use from a hashed lock, listens on the loopback
 address, and starts with a scrubbed environment: Label Studio also reads bare names such as `HOST`,
-`PASSWORD` and `DEBUG` from the shell. Sign-up is closed, nothing is sent home, credentials are random
-and lie in a private folder. A process is ours only if pid and start time both match, and a port only
-if our process listens on it.
+`PASSWORD` and `DEBUG` from the shell. Its data lie in SQLite or in a PostgreSQL that `database` names.
+Sign-up is closed, nothing is sent home, credentials are random and lie in a private folder. A process
+is ours only if pid and start time both match, and a port only if our process listens on it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 
 from toolkit import files
 from toolkit.errors import DiskError, UnusableAnswerError, UsageError
+from toolkit.studio.database import SQLITE, Database, chosen, complaint
 from toolkit.studio.lock import alone
 
 __all__ = ["VERSION", "Server", "environment", "start", "status", "stop", "tidy"]
@@ -46,7 +47,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A local server and its administrator. `pid` is 0 while it is stopped."""
+    """A local server and its administrator. `pid` is 0 while it is stopped.
+
+    `database` says where its data lie, without the login.
+    """
 
     url: str = ""
     pid: int = 0
@@ -54,6 +58,7 @@ class Server:
     email: str = "admin@example.com"
     password: str = ""
     api_key: str = ""
+    database: str = SQLITE
 
     @property
     def port(self) -> int:
@@ -68,12 +73,21 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether it answers."""
+        return self._status_of("/health/") == 200
+
+    @property
+    def knows_us(self) -> bool:
+        """Whether it does not refuse our token, as one does whose database was made by others."""
+        return self._status_of("/api/current-user/whoami") not in {401, 403}
+
+    def _status_of(self, path: str) -> int:
+        """Its answer to us in short; 0 if there is none."""
         wire = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            wire.request("GET", "/health/")
-            return wire.getresponse().status == 200
+            wire.request("GET", path, headers={"Authorization": f"Token {self.api_key}"})
+            return wire.getresponse().status
         except (OSError, HTTPException):
-            return False
+            return 0
         finally:
             wire.close()
 
@@ -92,12 +106,14 @@ def status() -> Server:
 def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
     """The local server, started if it is not running. A second call gives the same one.
 
-    Raises `UsageError` when the port asked for is taken, `UnusableAnswerError` with the end of its
-    log when it dies or never answers.
+    Its data lie in SQLite, or in the PostgreSQL database that `TOOLKIT_STUDIO_DATABASE` names. Raises
+    `UsageError` when the port asked for is taken, the database cannot be used, or a server with
+    another one is running; `UnusableAnswerError` with the end of its log when it dies or never answers.
     """
-    folder = _private(_folder())
+    database, folder = chosen(), _private(_folder())
     with alone(folder / "lock", "toolkit studio start", patience=PATIENCE), tidy():
         server = status()
+        _tell_of_another(server, database, say)
         if server.running and _answers(server):
             return server
         if server.running:
@@ -107,7 +123,24 @@ def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
         if port and not _is_free(port):
             cure = f"choose another with --port, or leave --port {port} out"
             raise UsageError(f"port {port} on 127.0.0.1 is taken; {cure}")
-        return _launch(environment(say), server, port or _free_port(), say)
+        server = _launch(environment(say), server, database, port or _free_port(), say)
+        if not server.knows_us:
+            what = (
+                f"{database.place} has users of its own, and our administrator is not one of them"
+            )
+            say(f"{what}: log in as one of them, and set LABEL_STUDIO_API_KEY to their token")
+        return server
+
+
+def _tell_of_another(server: Server, database: Database, say: Say) -> None:
+    """Let nobody wonder where their projects are: the data of one database are not in the other."""
+    if server.database == database.place:
+        return
+    if server.running:
+        what = f"the local Label Studio runs on {server.database}, not on {database.place}"
+        raise UsageError(f"{what}; stop it first: toolkit studio stop")
+    if server.url:
+        say(f"the data are in {database.place} now; what was in {server.database} stays there")
 
 
 def _private(folder: Path) -> Path:
@@ -200,25 +233,26 @@ def _mend_shebangs(place: Path, building: Path) -> None:
                 script.write_bytes(content.replace(str(building).encode(), str(place).encode()))
 
 
-def _launch(command: Path, old: Server, port: int, say: Say) -> Server:
+def _launch(command: Path, old: Server, database: Database, port: int, say: Say) -> Server:
     data = _private(_folder() / "data")
     server = replace(
         old,
         url=f"http://127.0.0.1:{port}",
         password=old.password or secrets.token_urlsafe(18),
         api_key=old.api_key or secrets.token_hex(20),
+        database=database.place,
     )
-    made = any(data.iterdir())
+    made = any(data.iterdir()) and old.database == database.place
     say("starting Label Studio" + ("" if made else ", and making its database (once)"))
     log = _folder() / "server.log"
-    process = _spawn(command, server, data, log)
+    process = _spawn(command, server, _scrubbed(server, data, database), data, log)
     server = replace(server, pid=process.pid, born=_born(process.pid))
     try:
         _save(server)
-        _wait(server, process, log)
+        _wait(server, database, process, log)
     except BaseException:
         _end(server)
-        _save(replace(server, pid=0, born=""))
+        _save(replace(server, pid=0, born="", database=old.database))
         process.wait()
         raise
     # It outlives this program on purpose; without this, Python warns of a forgotten child.
@@ -226,14 +260,16 @@ def _launch(command: Path, old: Server, port: int, say: Say) -> Server:
     return server
 
 
-def _spawn(command: Path, server: Server, data: Path, log: Path) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: Path, server: Server, settings: dict[str, str], data: Path, log: Path
+) -> subprocess.Popen[bytes]:
     """The server's process, at the head of a group of its own."""
     words = ["start", "--no-browser", "--internal-host", "127.0.0.1", "--log-level", "WARNING"]
     try:
         with log.open("wb") as output:
             return subprocess.Popen(
                 [str(command), *words, "--port", str(server.port)],
-                env=_scrubbed(server, data),
+                env=settings,
                 cwd=data,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -245,7 +281,7 @@ def _spawn(command: Path, server: Server, data: Path, log: Path) -> subprocess.P
         raise UsageError(f"{what}; mend TOOLKIT_STUDIO_COMMAND or leave it out") from error
 
 
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(server: Server, database: Database, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         ports = _ports(server.pid)
@@ -256,6 +292,9 @@ def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
         if ports != set() and server.healthy:
             return
         time.sleep(0.3)
+    against = complaint(database, log.read_text(errors="replace"))
+    if against:
+        raise against
     what = "died" if process.poll() is not None else f"did not answer in {PATIENCE} s"
     raise UnusableAnswerError(f"Label Studio {what}; the end of {log}:\n{_tail(log, 20)}")
 
@@ -282,7 +321,7 @@ def _held(group: int) -> Iterator[str]:
                     yield str(descriptor.readlink())
 
 
-def _scrubbed(server: Server, data: Path) -> dict[str, str]:
+def _scrubbed(server: Server, data: Path, database: Database) -> dict[str, str]:
     """The server's whole environment."""
     settings = {
         "BASE_DATA_DIR": str(data),
@@ -301,8 +340,12 @@ def _scrubbed(server: Server, data: Path) -> dict[str, str]:
         "PASSWORD": server.password,
         "USER_TOKEN": server.api_key,
         "ENABLE_LEGACY_API_TOKEN": "true",
+        **database.settings,
     }
     basics = {"PATH": "/usr/bin:/bin", "HOME": str(data), "LANG": "C.UTF-8"}
+    if database.settings:
+        # Otherwise a database that does not answer is waited for over two minutes.
+        basics["PGCONNECT_TIMEOUT"] = "10"
     return basics | {f"LABEL_STUDIO_{name}": value for name, value in settings.items()}
 
 
