@@ -36,6 +36,8 @@ DOORS = {
     "httpx": "studio",
     "markdown_it": "studio",
     "uv": "studio",
+    "starlette": "studio",
+    "uvicorn": "studio",
     "datasets": "dataset",
     "pyarrow": "dataset",
     "huggingface_hub": "dataset",

@@ -82,6 +82,11 @@ class Model:
     layers: tuple[str, ...]
     facts: dict[str, Any]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it gives, layer by layer."""
+        return tuple(label for name in self._heads() for label in self.nlp.pipe_labels[name])
+
     def predict(self, documents: Iterable[Document], *, processes: int = 1) -> Iterator[Annotation]:
         """One annotation per document, in order, by `model:<name>`.
 
@@ -92,6 +97,10 @@ class Model:
         for document, doc in zip(again, self.nlp.pipe(docs, n_process=processes), strict=True):
             spans = sorted(self._spans(doc), key=lambda s: (s.start, -s.end, s.label))
             yield Annotation(document.id, f"model:{self.name}", tuple(spans))
+
+    def _heads(self) -> list[str]:
+        names = self.nlp.pipe_names
+        return [name for name in names if self.nlp.get_pipe_meta(name).factory == "layer_ner"]
 
     def _doc(self, document: Document) -> Doc:
         if not document.tokens:

@@ -46,7 +46,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A local server and its administrator. `pid` is 0 while it is stopped."""
+    """A local server and its administrator. `pid` is 0 while it is stopped.
+
+    `models` tells whether it may ask models on this machine for suggestions.
+    """
 
     url: str = ""
     pid: int = 0
@@ -54,6 +57,7 @@ class Server:
     email: str = "admin@example.com"
     password: str = ""
     api_key: str = ""
+    models: bool = False
 
     @property
     def port(self) -> int:
@@ -89,15 +93,20 @@ def status() -> Server:
     return server if server.running else replace(server, pid=0)
 
 
-def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
+def start(*, port: int = 0, models: bool = False, say: Say = lambda _: None) -> Server:
     """The local server, started if it is not running. A second call gives the same one.
 
-    Raises `UsageError` when the port asked for is taken, `UnusableAnswerError` with the end of its
-    log when it dies or never answers.
+    With `models` it may ask models on this machine for suggestions, and whoever has a login can then
+    make it send requests to any port here. Raises `UsageError` when the port asked for is taken or a
+    server without `models` runs, `UnusableAnswerError` with the end of its log when it dies or never
+    answers.
     """
     folder = _private(_folder())
     with alone(folder / "lock", "toolkit studio start", patience=PATIENCE), tidy():
         server = status()
+        if server.running and models and not server.models:
+            what = "the local Label Studio runs without --models"
+            raise UsageError(f"{what}; stop it, then start it again: toolkit studio stop")
         if server.running and _answers(server):
             return server
         if server.running:
@@ -107,6 +116,7 @@ def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
         if port and not _is_free(port):
             cure = f"choose another with --port, or leave --port {port} out"
             raise UsageError(f"port {port} on 127.0.0.1 is taken; {cure}")
+        server = replace(server, models=models)
         return _launch(environment(say), server, port or _free_port(), say)
 
 
@@ -301,6 +311,7 @@ def _scrubbed(server: Server, data: Path) -> dict[str, str]:
         "PASSWORD": server.password,
         "USER_TOKEN": server.api_key,
         "ENABLE_LEGACY_API_TOKEN": "true",
+        "ML_BLOCK_LOCAL_IP": str(not server.models).lower(),
     }
     basics = {"PATH": "/usr/bin:/bin", "HOME": str(data), "LANG": "C.UTF-8"}
     return basics | {f"LABEL_STUDIO_{name}": value for name, value in settings.items()}
