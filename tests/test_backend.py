@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from toolkit import cli, files, studio
-from toolkit.errors import UsageError
+from toolkit.errors import NotAllowedError, UsageError
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Span
 from toolkit.studio import backend as module
@@ -475,13 +475,18 @@ def opened(connected, number):
     return answer.raise_for_status().json()
 
 
+def tasks_of(connected, project):
+    """The task of each document."""
+    return {task.data["document"]: task.id for task in connected.tasks(project)}
+
+
 @pytest.mark.studio
 def test_label_studio_shows_the_suggestions(open_studio):
-    """Attached, the model is asked when a task is opened; a new port and version replace the old."""
+    """Attached, the model is asked when a task is opened; a new address and version replace the old."""
     documents = [Document("d1", TEXT), Document("d2", "Ostrava")]
     studio.push(open_studio, "served", "main", SCHEMA, documents)
     projects = find(open_studio, "served")
-    tasks = {t.data["document"]: t.id for t in open_studio.tasks(projects[0])}
+    tasks = tasks_of(open_studio, projects[0])
     said = []
     with studio.serving(studio.ml_backend(Rules(), SCHEMA, "v1", say=said.append)) as serving:
         open_studio.attach(projects, serving.url, "v1")
@@ -498,3 +503,85 @@ def test_label_studio_shows_the_suggestions(open_studio):
     assert [(p["model_version"], p["result"]) for p in second] == [
         ("v2", [region(1, 0, 7, "Ostrava", "PARTY")])
     ]
+    refuse_anothers_model(open_studio, projects)
+
+
+def refuse_anothers_model(connected, projects):
+    """A project with a model of somebody else's keeps it, and nothing is changed anywhere."""
+    held = connected.sdk.ml.list(project=projects[0].id)[0]
+    with studio.serving(studio.ml_backend(Rules(), SCHEMA, "v3")) as serving:
+        connected.sdk.ml.update(held.id, project=projects[0].id, url=serving.url, description="")
+        with pytest.raises(UsageError) as refused:
+            connected.attach(projects, "http://127.0.0.1:1", "v4")
+        assert str(refused.value) == (
+            f"project {projects[0].id} asks another model, at {serving.url}; "
+            "take that out in the project's settings, under Model"
+        )
+        assert connected.sdk.ml.list(project=projects[0].id)[0].url == serving.url
+
+
+@pytest.mark.studio
+def test_command_attaches_the_model_to_a_corpus(open_studio, trained, tmp_path):
+    """From corpus to suggestion in two commands; the control arm's task comes without one."""
+    from toolkit import ner
+    from toolkit.corpus import Corpus
+
+    corpus = Corpus.load(SMALL)
+    share = 0.5
+    with redirect_stdout(io.StringIO()):
+        assert cli.run(["push", str(SMALL)]) == 0
+    project = find(open_studio, corpus.name)[0]
+    predicted = {a.document: a for a in ner.load(trained).predict(corpus.documents)}
+    with Command(trained, "--port", 0, "--attach", SMALL, "--control", share) as command:
+        told = command.told
+        found = {
+            name: opened(open_studio, number)["predictions"]
+            for name, number in tasks_of(open_studio, project).items()
+        }
+        code, _, _ = command.end(signal.SIGINT)
+    assert (code, told["projects"], told["control"]) == (0, [project.id], share)
+    shown = {
+        name: [(r["value"]["start"], r["value"]["end"], *r["value"]["labels"]) for r in p["result"]]
+        for name, predictions in found.items()
+        for p in predictions
+    }
+    control = {name for name in predicted if studio.in_control(name, share)}
+    assert 0 < len(control) < len(predicted)
+    assert shown == {
+        name: [] if name in control else [span.key for span in annotation.spans]
+        for name, annotation in predicted.items()
+    }
+
+
+@pytest.mark.studio
+def test_server_without_models_is_not_attached_to(fresh_home, trained):
+    """A server that may not ask this machine is told apart beforehand, and says how to restart it."""
+    server = studio.start()
+    try:
+        refused = refusal(trained, "--port", 0, "--attach", SMALL)
+        wildcard = refusal(trained, "--attach", SMALL, "--host", "0.0.0.0")
+        with pytest.raises(UsageError) as restart:
+            studio.start(models=True)
+        connected = studio.connect(server.url, server.api_key)
+        studio.push(connected, "small", "main", SCHEMA, [Document("d1", TEXT)])
+        app = studio.ml_backend(Rules(), SCHEMA, "v1")
+        with studio.serving(app) as serving, pytest.raises(NotAllowedError) as closed:
+            connected.attach(find(connected, "small"), serving.url, "v1")
+        assert connected.sdk.ml.list(project=find(connected, "small")[0].id) == []
+    finally:
+        assert studio.stop()
+    cure = "toolkit studio stop, then toolkit studio start --models"
+    assert refused == (
+        2,
+        f"error: the local Label Studio runs without --models and may not ask a model here; {cure}",
+    )
+    assert wildcard == (
+        2,
+        "error: --host 0.0.0.0: no address that Label Studio could ask; with --attach name the one "
+        + "this machine has",
+    )
+    assert str(restart.value) == (
+        "the local Label Studio runs without --models; "
+        "stop it, then start it again: toolkit studio stop"
+    )
+    assert "reserved network address" in str(closed.value)

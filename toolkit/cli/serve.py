@@ -117,9 +117,7 @@ def _askers(studio: Studio, corpus: Corpus, project: str, host: str) -> _Askers:
         raise UsageError(f"{what}; with --attach name the one this machine has")
     local = status()
     if local.running and local.url == studio.url and not local.models:
-        what = (
-            "the local Label Studio runs without --models and may not ask a model on this machine"
-        )
+        what = "the local Label Studio runs without --models and may not ask a model here"
         cure = "toolkit studio stop, then toolkit studio start --models"
         raise UsageError(f"{what}; {cure}")
     projects = find(studio, corpus.name, project)
