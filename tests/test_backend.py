@@ -455,6 +455,22 @@ def test_labels_beyond_the_schema_are_refused(trained, tmp_path):
     assert refusal(trained, "--schema", tmp_path / "other.yaml") == (2, f"{line} with --schema")
 
 
+def test_project_needs_its_corpus(trained):
+    """A project's name alone says nothing of whose it is."""
+    line = "error: --project main: of which corpus? Name it with --attach"
+    assert refusal(trained, "--project", "main") == (2, line)
+
+
+def test_corpus_that_was_not_pushed_is_refused(trained, fake_site, monkeypatch):
+    """There must be a project to attach to; nothing is served before there is."""
+    monkeypatch.setenv("LABEL_STUDIO_URL", fake_site.server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", fake_site.server.api_key)
+    line = (
+        f"error: {fake_site.server.url}: no project of 'small/never'; push it first: toolkit push"
+    )
+    assert refusal(trained, "--attach", SMALL, "--project", "never") == (2, line)
+
+
 # ── a real Label Studio ─────────────────────────────────────────────────────────────────────────
 
 TEXT = "🙂 In Tallinn, 👩‍🚀 Tovland pledged $3 billion."

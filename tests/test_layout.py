@@ -57,6 +57,7 @@ AT_THE_TOP = {
     ("typer", "cli/options.py"),  # it makes commands of functions as they are defined
     ("typer", "cli/server.py"),
     ("typer", "cli/commands.py"),
+    ("typer", "cli/serve.py"),
     ("spacy", "ner/pipeline.py"),  # spaCy itself imports this file, when it is already there
 }
 

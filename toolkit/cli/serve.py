@@ -69,6 +69,8 @@ def serve(
     from toolkit import ner, studio
     from toolkit.corpus import Corpus
 
+    if project and not attach:
+        raise UsageError(f"--project {project}: of which corpus? Name it with --attach")
     loaded = ner.load(model)
     corpus = Corpus.load(attach) if attach else None
     known = _schema(model, loaded, corpus, schema)
