@@ -22,6 +22,7 @@ SMALL = Path(__file__).parent / "data" / "small"
 COMMANDS = [
     *("demo", "doctor", "check", "studio", "push", "pull"),
     *("agreement", "adjudicate", "build", "train", "predict", "score"),
+    "serve",
 ]
 STUDIO_COMMANDS = ["start", "stop", "status", "invite"]
 EVERY_COMMAND = [

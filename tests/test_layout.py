@@ -36,6 +36,8 @@ DOORS = {
     "httpx": "studio",
     "markdown_it": "studio",
     "uv": "studio",
+    "starlette": "studio",
+    "uvicorn": "studio",
     "datasets": "dataset",
     "pyarrow": "dataset",
     "huggingface_hub": "dataset",
@@ -55,6 +57,7 @@ AT_THE_TOP = {
     ("typer", "cli/options.py"),  # it makes commands of functions as they are defined
     ("typer", "cli/server.py"),
     ("typer", "cli/commands.py"),
+    ("typer", "cli/serve.py"),
     ("spacy", "ner/pipeline.py"),  # spaCy itself imports this file, when it is already there
 }
 

@@ -377,6 +377,66 @@ def test_layer_without_examples_trains(tmp_path):
     assert first.layer(COMMITMENTS.names) == ()
 
 
+# ── doubt ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def garbled(text):
+    """The text with the letters of every word the other way round: shapes no model has seen."""
+    return " ".join(word[::-1] for word in text.split())
+
+
+def test_doubt_tells_strange_text_from_known(model):
+    """Sentences known by heart are certain; the same ones garbled, and unseen ones, are not."""
+    learnt = [document for document, _ in LEARNT]
+    known = list(model.doubt(learnt))
+    strange = list(model.doubt(Document(d.id, garbled(d.text)) for d in learnt))
+    unseen = list(model.doubt(document for document, _ in EXAMPLES[8:]))
+    assert max(known) < 0.01
+    assert sum(strange) / len(strange) > 0.15
+    assert sum(unseen) / len(unseen) > 0.1
+    assert all(0 <= value < 1 for value in (*known, *strange, *unseen))
+
+
+def test_doubt_depends_on_the_document_alone(model):
+    """Twice the same, whatever stands before it; and predictions are as they were."""
+    documents = [document for document, _ in EXAMPLES[8:14]]
+    before = keys(model.predict(documents))
+    first = list(model.doubt(documents))
+    assert list(model.doubt(documents[::-1])) == first[::-1]
+    assert keys(model.predict(documents)) == before
+
+
+def test_doubt_of_a_page_weighs_its_paragraphs(model):
+    """A known paragraph before or behind a strange one lowers the doubt, and does not take it away."""
+    known, strange = LEARNT[0][0].text, garbled(LEARNT[3][0].text)
+    pages = [strange, f"{strange}\n\n{known}", f"{known}\n\n{strange}"]
+    alone, behind, before = model.doubt(Document(f"d{n}", page) for n, page in enumerate(pages))
+    assert 0.01 < min(before, behind) <= max(before, behind) < alone
+
+
+def test_empty_text_is_in_no_doubt(model):
+    """Where there is nothing to read there is nothing to be unsure of."""
+    assert list(model.doubt([Document("d1", ""), Document("d2", " \n\n ")])) == [0.0, 0.0]
+
+
+def test_analyses_are_a_distribution(model):
+    """The sets of spans differ, sum to one, and the best is what the model predicts."""
+    document = LEARNT[1][0]
+    doc = next(model.nlp.pipe([to_doc(document, model.nlp.vocab)]))
+    head = model.nlp.get_pipe("mentions_ner")
+    found = head.analyses(doc, width=8)
+    assert sum(p for p, _ in found) == pytest.approx(1)
+    assert [p for p, _ in found] == sorted((p for p, _ in found), reverse=True)
+    assert found[0][1] == {(s.start, s.end, s.label_) for s in doc.spans["mentions"]}
+    assert found[0][1]
+
+
+def test_labels_of_a_model(model):
+    """A model says which labels it gives, layer by layer."""
+    assert set(model.labels) == {label.name for label in SCHEMA.labels}
+    assert model.labels[0] == "COMMITMENT"
+
+
 # ── what may go wrong ───────────────────────────────────────────────────────────────────────────
 
 

@@ -324,6 +324,7 @@ SAFE = {
     "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "false",
     "LABEL_STUDIO_LS_CSP_REPORT_ONLY": "false",
+    "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "true",
     "LABEL_STUDIO_SENTRY_DSN": "",
 }
 OWN = {
@@ -343,6 +344,34 @@ def test_environment_of_the_caller_does_not_reach_the_server(command, monkeypatc
     settings = settings_of(studio.start().pid)
     assert settings.keys() - OWN == SAFE.keys()
     assert {name: settings[name] for name in SAFE} == SAFE
+
+
+@linux
+def test_models_on_this_machine_are_asked_only_when_told(command, home):
+    """A start with `models` opens that one setting, is written down, and lasts until the next start."""
+    command(SERVE)
+    server = studio.start(models=True)
+    opened = {**SAFE, "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false"}
+    settings = settings_of(server.pid)
+    assert {name: settings[name] for name in SAFE} == opened
+    assert (studio.start(), studio.start(models=True)) == (server, server)
+    assert (described(home)["models"], studio.stop()) == (True, True)
+    closed = studio.start()
+    assert settings_of(closed.pid)["LABEL_STUDIO_ML_BLOCK_LOCAL_IP"] == "true"
+    assert described(home)["models"] is False
+
+
+def test_running_server_is_not_opened_to_models(command):
+    """A server that runs without `models` must be stopped first: it is left as it is."""
+    command(SERVE)
+    server = studio.start()
+    with pytest.raises(UsageError) as refused:
+        studio.start(models=True)
+    assert str(refused.value) == (
+        "the local Label Studio runs without --models; "
+        "stop it, then start it again: toolkit studio stop"
+    )
+    assert studio.status() == server
 
 
 @linux

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from toolkit.errors import Fault, InvalidDataError
 from toolkit.schema import Layer, Schema
@@ -22,6 +23,7 @@ __all__ = [
     "Ratios",
     "Score",
     "count",
+    "difference",
     "interval",
     "match",
     "score",
@@ -147,15 +149,45 @@ def interval(
     Percentile bootstrap (Efron & Tibshirani 1993). Spans of one event are not independent, so units
     are resampled and never spans. None for fewer than five units, or where nothing was counted.
     """
-    import numpy
-
     if len(units) < LEAST_UNITS or not sum(unit.total for unit in units):
         return None
-    table = numpy.array([(2 * unit.tp, unit.total + unit.tp) for unit in units], dtype=float)
-    even = numpy.full(len(units), 1 / len(units))
-    draws = numpy.random.default_rng(seed).multinomial(len(units), even, size=resamples) @ table
-    f1 = numpy.divide(draws[:, 0], draws[:, 1], out=numpy.zeros(resamples), where=draws[:, 1] > 0)
-    low, high = numpy.quantile(f1, (0.025, 0.975))
+    return _middle(_drawn_f1([units], resamples, seed)[0])
+
+
+def difference(
+    units: Sequence[tuple[Counts, Counts]], *, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """The 95 % interval of F1 of the first less F1 of the second counts, units drawn anew.
+
+    A unit holds both sides' counts, either of which may be nothing. None for fewer than five units,
+    or where a side has counted nothing.
+    """
+    sides = [[unit[side] for unit in units] for side in (0, 1)]
+    if len(units) < LEAST_UNITS or not all(any(unit.total for unit in side) for side in sides):
+        return None
+    first, second = _drawn_f1(sides, resamples, seed)
+    return _middle(first - second)
+
+
+def _drawn_f1(sides: Sequence[Sequence[Counts]], resamples: int, seed: int) -> list[Any]:
+    """F1 of each side in every resample; the same units are drawn for all sides."""
+    import numpy
+
+    n = len(sides[0])
+    even = numpy.full(n, 1 / n)
+    draws = numpy.random.default_rng(seed).multinomial(n, even, size=resamples)
+    f1s = []
+    for side in sides:
+        table = numpy.array([(2 * unit.tp, unit.total + unit.tp) for unit in side], dtype=float)
+        both, total = (draws @ table).T
+        f1s.append(numpy.divide(both, total, out=numpy.zeros(resamples), where=total > 0))
+    return f1s
+
+
+def _middle(values: Any) -> tuple[float, float]:
+    import numpy
+
+    low, high = numpy.quantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 

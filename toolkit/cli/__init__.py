@@ -4,7 +4,7 @@ Results go to stdout, everything else to stderr. A `ToolkitError` becomes one li
 documented exit code; anything else is a bug of ours and shows its traceback. Inside, in this order:
 `terminal` (what printing looks like), `exchange`, `steps`, `readings`, `checks` and `doctor` (what commands do),
 `demo` (all of it once), `options` (what commands share), `server` (the commands of a local Label
-Studio) and `commands` (the others).
+Studio), `commands` (the others) and `serve` (the last command: a model back to the annotators).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
-from toolkit.cli.commands import app
+from toolkit.cli.serve import app
 from toolkit.errors import DiskError, InvalidDataError, ToolkitError
 
 __all__ = ["app", "main", "run"]

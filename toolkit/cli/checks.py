@@ -60,7 +60,7 @@ def server_facts(studio: Studio, roots: Sequence[Path]) -> dict[str, list[dict[s
     A corpus that cannot be loaded is passed over: `check_paths` tells why.
     """
     from toolkit.corpus import Corpus
-    from toolkit.studio.sync import find
+    from toolkit.studio import find
 
     told = {}
     for root in roots:

@@ -18,6 +18,12 @@ def studio_start(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
     ] = 0,
+    models: Annotated[
+        bool,
+        typer.Option(
+            "--models", help="Let it ask models on this machine; its users can then reach any port."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start the local Label Studio; again gives the same one.
@@ -28,9 +34,14 @@ def studio_start(
     """
     from toolkit import studio
 
-    server = studio.start(port=port, say=say)
-    told = {"url": server.url, "pid": server.pid, "email": server.email}
-    told["database"] = server.database
+    server = studio.start(port=port, models=models, say=say)
+    told = {
+        "url": server.url,
+        "pid": server.pid,
+        "email": server.email,
+        "database": server.database,
+        "models": server.models,
+    }
     text = f"{server.url}\nlog in as {server.email} with {server.password}"
     result(told, as_json=as_json, text=f"{text}\nstop it with: toolkit studio stop")
 

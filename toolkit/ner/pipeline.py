@@ -8,17 +8,25 @@ through an entry point.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from spacy.language import Language
+from spacy.pipeline._parser_internals._beam_utils import BeamBatch
 from spacy.pipeline.ner import EntityRecognizer
 from spacy.scorer import Scorer
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 __all__ = ["LayerNer", "make_layer_ner"]
+
+_LEAST = 0.01
+"""How likely an analysis must be, beside the likeliest, to be followed."""
+
+_NEVER = -1e9
+"""The logarithm of the probability of what is not possible."""
 
 
 class LayerNer(EntityRecognizer):
@@ -69,6 +77,28 @@ class LayerNer(EntityRecognizer):
             if self.cfg["entities"]:
                 doc.set_ents(spans, default="outside")
 
+    def analyses(self, doc: Doc, *, width: int) -> list[tuple[float, frozenset[Any]]]:
+        """The likeliest sets of spans of the layer, with probabilities that sum to one, best first.
+
+        spaCy's own beam adds up raw scores, by which a sentence known by heart is in doubt. These are
+        made probabilities of the actions that are possible, state by state, as in training.
+        """
+        with _hidden_entities([doc]):
+            start = self.moves.init_batch([doc])
+            batch = BeamBatch(self.moves, start, None, width, density=_LEAST)
+            step = self.model.predict([doc])
+            names = [self.moves.get_class_name(number) for number in range(self.moves.n_moves)]
+            while states := batch.get_unfinished_states():
+                scores = step.predict(states)
+                for number, state in enumerate(states):
+                    possible = [self.moves.is_valid(state, name) for name in names]
+                    scores[number] = _log_probabilities(scores[number].tolist(), possible)
+                batch.advance(scores)
+            step.clear_memory()
+            found = [(p, frozenset(spans)) for p, spans in self.moves.get_beam_parses(batch[0])]
+        total = sum(p for p, _ in found)
+        return sorted(((p / total, spans) for p, spans in found), key=lambda one: -one[0])
+
     def _own(self, example: Example) -> Example:
         """The example as this head sees it: its layer alone, as entities."""
         predicted, gold = example.predicted, example.reference
@@ -82,6 +112,13 @@ class LayerNer(EntityRecognizer):
         ]
         reference.set_ents(own, default="outside")
         return Example(predicted, reference)
+
+
+def _log_probabilities(scores: list[float], possible: list[bool]) -> list[float]:
+    top = max(score for score, can in zip(scores, possible, strict=True) if can)
+    held = [score - top if can else _NEVER for score, can in zip(scores, possible, strict=True)]
+    total = math.log(sum(map(math.exp, held)))
+    return [score - total for score in held]
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """Label Studio: a schema as a labelling page, documents pushed, annotations pulled, a local server.
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
-`results` (our values to Label Studio's and back), `lock` (one at a time), `wire` and `client` (requests
-and what they ask), `database` (where a local server's data lie), `server` (a local one), `people` (its
-users), `journal` and `pushing` (documents there), `submitting` (readings handed in by program),
-`history` and `pulling` (annotations back).
+`results` (our values to Label Studio's and back), `arms` (who sees no suggestions), `lock` (one at a
+time), `wire` and `client` (requests and what they ask), `database` (where a local server's data lie),
+`server` (a local one), `people` (its users), `journal` and `pushing` (documents there), `submitting`
+(readings handed in by program), `history` and `pulling` (annotations back), `backend` (a model that
+suggests).
 """
 
+from toolkit.studio.arms import in_control
+from toolkit.studio.backend import Serving, ml_backend, serving
 from toolkit.studio.client import Studio, connect
 from toolkit.studio.history import History, verify
 from toolkit.studio.people import Person, invite, pseudonyms
@@ -21,14 +24,18 @@ __all__ = [
     "Pulled",
     "Pushed",
     "Server",
+    "Serving",
     "Studio",
     "connect",
     "find",
+    "in_control",
     "invite",
+    "ml_backend",
     "pseudonyms",
     "pull",
     "push",
     "read",
+    "serving",
     "start",
     "status",
     "stop",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from toolkit.errors import UnusableAnswerError
+from toolkit.errors import NotAllowedError, UnusableAnswerError, UsageError
 from toolkit.studio.wire import (
     ATTEMPTS,
     MAX_WAIT,
@@ -15,10 +15,16 @@ from toolkit.studio.wire import (
     BrokenError,
     GoneError,
     Wire,
+    our_errors,
     wired,
 )
 
 __all__ = ["Exported", "Made", "Predicted", "Project", "Studio", "Task", "connect"]
+
+BACKEND = "Made by toolkit serve; keep this line"
+"""Description of the ML backends that are ours."""
+
+_ONCE: Any = {"max_retries": 0}
 
 PAGE = 1000
 """Entries of a list per request."""
@@ -301,6 +307,51 @@ class Studio:
             return replace(listed, data=self.wire.read(path, _Listed, attempts=1).data)
         except BrokenError:
             return listed
+
+    # ── models ──────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, projects: Sequence[Project], url: str, version: str) -> None:
+        """Let the projects ask the model at `url`, which is of this version, and show what it says.
+
+        One that was attached before is given the new address. Raises `UsageError` when a project has
+        somebody else's, since Label Studio asks only the first; then nothing was changed.
+        """
+        held = {project.id: self._backends(project.id) for project in projects}
+        for project, other in ((n, b) for n, found in held.items() for b in found):
+            if other.description != BACKEND:
+                what = f"project {project} asks another model, at {other.url}"
+                raise UsageError(f"{what}; take that out in the project's settings, under Model")
+        facts = {"url": url, "title": version, "description": BACKEND}
+        for project, found in held.items():
+            number = int(found[0].id) if found else self._add_backend(project, facts)
+            with our_errors(self.url):
+                self.wire.sdk.ml.update(number, project=project, request_options=_ONCE, **facts)
+                # What the backend whose title is the project's model version says is shown.
+                self.wire.sdk.projects.update(
+                    project,
+                    show_collab_predictions=True,
+                    model_version=version,
+                    request_options=_ONCE,
+                )
+
+    def _backends(self, project: int) -> list[Any]:
+        with our_errors(self.url):
+            return list(self.wire.sdk.ml.list(project=project, request_options=_ONCE))
+
+    def _add_backend(self, project: int, facts: Mapping[str, Any]) -> int:
+        """A backend's number. On this machine it is made although the server says it is not allowed:
+
+        Label Studio keeps it, then wants to tell it of all that happens, and refuses that alone.
+        """
+        try:
+            with our_errors(self.url):
+                made = self.wire.sdk.ml.create(project=project, request_options=_ONCE, **facts)
+                return int(made.id or 0)
+        except NotAllowedError:
+            for made in self._backends(project):
+                if made.url == facts["url"]:
+                    return int(made.id or 0)
+            raise
 
 
 def connect(

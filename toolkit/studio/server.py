@@ -49,7 +49,8 @@ Say = Callable[[str], None]
 class Server:
     """A local server and its administrator. `pid` is 0 while it is stopped.
 
-    `database` says where its data lie, without the login.
+    `database` says where its data lie, without the login; `models` whether it may ask models on this
+    machine for suggestions.
     """
 
     url: str = ""
@@ -59,6 +60,7 @@ class Server:
     password: str = ""
     api_key: str = ""
     database: str = SQLITE
+    models: bool = False
 
     @property
     def port(self) -> int:
@@ -103,17 +105,22 @@ def status() -> Server:
     return server if server.running else replace(server, pid=0)
 
 
-def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
+def start(*, port: int = 0, models: bool = False, say: Say = lambda _: None) -> Server:
     """The local server, started if it is not running. A second call gives the same one.
 
-    Its data lie in SQLite, or in the PostgreSQL database that `TOOLKIT_STUDIO_DATABASE` names. Raises
-    `UsageError` when the port asked for is taken, the database cannot be used, or a server with
-    another one is running; `UnusableAnswerError` with the end of its log when it dies or never answers.
+    Its data lie in SQLite, or in the PostgreSQL database that `TOOLKIT_STUDIO_DATABASE` names. With
+    `models` it may ask models on this machine for suggestions, and whoever has a login can then make it
+    send requests to any port here. Raises `UsageError` when the port asked for is taken, the database
+    cannot be used, or a server of another database or without `models` runs; `UnusableAnswerError`
+    with the end of its log when it dies or never answers.
     """
     database, folder = chosen(), _private(_folder())
     with alone(folder / "lock", "toolkit studio start", patience=PATIENCE), tidy():
         server = status()
         _tell_of_another(server, database, say)
+        if server.running and models and not server.models:
+            what = "the local Label Studio runs without --models"
+            raise UsageError(f"{what}; stop it, then start it again: toolkit studio stop")
         if server.running and _answers(server):
             return server
         if server.running:
@@ -123,6 +130,7 @@ def start(*, port: int = 0, say: Say = lambda _: None) -> Server:
         if port and not _is_free(port):
             cure = f"choose another with --port, or leave --port {port} out"
             raise UsageError(f"port {port} on 127.0.0.1 is taken; {cure}")
+        server = replace(server, models=models)
         server = _launch(environment(say), server, database, port or _free_port(), say)
         if not server.knows_us:
             what = (
@@ -341,6 +349,7 @@ def _scrubbed(server: Server, data: Path, database: Database) -> dict[str, str]:
         "USER_TOKEN": server.api_key,
         "ENABLE_LEGACY_API_TOKEN": "true",
         **database.settings,
+        "ML_BLOCK_LOCAL_IP": str(not server.models).lower(),
     }
     basics = {"PATH": "/usr/bin:/bin", "HOME": str(data), "LANG": "C.UTF-8"}
     if database.settings:
