@@ -17,13 +17,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from toolkit.studio.sync import find
 
 from toolkit import cli, files, studio
 from toolkit.errors import NotAllowedError, UsageError
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Span
 from toolkit.studio import backend as module
+from toolkit.studio import find
 from toolkit.studio.page import page
 
 SMALL = Path(__file__).parent / "data" / "small"

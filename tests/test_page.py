@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toolkit.studio.sync import find
 
 from toolkit import cli, files, studio
 from toolkit.errors import UnusableAnswerError
 from toolkit.schema import Attribute, Choice, Label, Layer, RelationType, Schema, Shape, shape_of
 from toolkit.spans import Annotation, Document, Span
+from toolkit.studio import find
 from toolkit.studio.page import drift, page, read_page
 
 ROOT = Path(__file__).parent.parent

@@ -111,8 +111,8 @@ def _schema(path: Path, model: Model, corpus: Corpus | None, given: Path | None)
 
 
 def _askers(studio: Studio, corpus: Corpus, project: str, host: str) -> _Askers:
-    from toolkit.studio.server import status
     from toolkit.studio import find
+    from toolkit.studio.server import status
 
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104 (it is refused)
         what = f"--host {host}: no address that Label Studio could ask"
