@@ -1,13 +1,15 @@
 """A person's hand: the real labelling page in a real browser, and what comes back of it."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from toolkit import studio
+from toolkit import files, studio
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Relation, Span
+from toolkit.studio.results import to_result
 from toolkit.studio.sync import find
 
 ROOT = Path(__file__).parent.parent
@@ -16,6 +18,12 @@ SCHEMA = Schema.load(ROOT / "schemas" / "commitments.yaml")
 NESTED = Document("nested", "😀🏳️‍🌈 Paris will pay Rome 5 euros by May. 𝔸 pact.")
 LINES = Document("lines", "Tovland agreed\nto lend Mbarassa\r\n40 boats by June. 😀 Nuraq waits.")
 IDLE = Document("idle", "The ministers met in Nuraq.")
+
+SHOWN = "p8-e2-d1"
+"""A wire report whose commitments, parties, amounts and dates nest."""
+
+SCREENSHOT = os.environ.get("TOOLKIT_SCREENSHOT")
+"""Where a picture of the page is written, if anywhere: docs/labelling-page.png is made by this."""
 
 pytestmark = pytest.mark.browser
 
@@ -118,10 +126,9 @@ class Hand:
         arrow = self.page.locator(".lsf-relations__item").nth(self.linked - 1)
         arrow.hover()
         arrow.get_by_label("Show Relation Labels").click()
-        choices = arrow.get_by_test_id("select-trigger-")
-        choices.click()
+        arrow.get_by_test_id("select-trigger-").click()
         self.page.get_by_role("option", name=kind).click()
-        choices.get_by_text(kind).wait_for()
+        arrow.get_by_test_id(f"select-trigger-{kind}").wait_for()
         self.page.keyboard.press("Escape")
         self.page.get_by_role("option", name=kind).wait_for(state="detached")
 
@@ -154,6 +161,12 @@ def numbered(annotation, document):
         ),
         lead_time=None,
     )
+
+
+def entry(path, key, name, kind):
+    """One line of a file of Communiqué."""
+    lines = files.read_jsonl(ROOT / "annotations" / "communique" / path, kind)
+    return next(line for line in lines if getattr(line, key) == name)
 
 
 @pytest.fixture(params=[pytest.param("real", marks=pytest.mark.studio)])
@@ -228,3 +241,35 @@ def test_what_a_person_draws_is_what_a_pull_brings(site, hand):
     assert all(annotation.lead_time > 0 for annotation in pulled.annotations)
     assert (pulled.quarantine, pulled.superseded, pulled.untouched) == ((), 0, 0)
     assert hand.asked == {site.server.url}
+
+
+def test_page_of_a_labelled_document_is_fit_for_work(site, hand):
+    """Every region and arrow is shown; the bar stays in sight; selecting moves no text."""
+    admin = site.admin()
+    document = entry("documents.jsonl", "id", SHOWN, Document)
+    annotation = entry("annotators/a1.jsonl", "document", SHOWN, Annotation)
+    pushed = studio.push(admin, "communique", "page", SCHEMA, [document])
+    (task,) = admin.tasks(find(admin, "communique", "page")[0])
+    draft = {"result": to_result(annotation, SCHEMA, document), "lead_time": 1}
+    site.call("POST", f"/api/tasks/{task.id}/drafts", json=draft)
+    hand.enter(pushed.url, site.server)
+    hand.read(document)
+    arrows = hand.page.locator(".relations-overlay > g")
+    arrows.nth(len(annotation.relations) - 1).wait_for(state="attached")
+    shown = hand.words.locator("[data-index]").evaluate_all(
+        "marks => marks.map(mark => mark.dataset.index)"
+    )
+    assert (len(set(shown)), arrows.count()) == (len(annotation.spans), len(annotation.relations))
+    before = hand.place("signed a pact")
+    hand.select("signed a pact")
+    assert hand.place("signed a pact") == before
+    if SCREENSHOT:
+        hand.page.screenshot(path=ROOT / SCREENSHOT)
+    end = document.text.splitlines()[-1]
+    assert hand.place(end)[1][2] > 900
+    hand.words.get_by_text(end[-20:]).scroll_into_view_if_needed()
+    assert hand.place(end)[1][2] < 900
+    hand.choose("v", "vague")
+    assert 0 < hand.page.locator('input[name="vague"]').bounding_box()["y"] < 200
+    hand.page.locator('input[name="specific"]').click()
+    hand.page.locator('input[name="specific"]:checked').wait_for()
