@@ -152,6 +152,27 @@ def real_site(studio_command, tmp_path_factory):
     assert stopped
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium of this machine; where there is none, what asks for it is skipped.
+
+    Closed after each file of tests: while it is open, its thread has an event loop that runs, and
+    other tests could start none of their own.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.skip("Chromium is not installed; on Debian and Ubuntu: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    # Root, as in a container, has no sandbox; a small /dev/shm would end the tab.
+    options = ["--no-sandbox"] * (os.name == "posix" and os.geteuid() == 0)
+    with sync_api.sync_playwright() as playwright:
+        options.append("--disable-dev-shm-usage")
+        opened = playwright.chromium.launch(executable_path=found, args=options)
+        yield opened
+        opened.close()
+
+
 @pytest.fixture
 def fresh_home(real_site, studio_command, tmp_path, monkeypatch):
     """A toolkit's folder with a stopped server and its empty database: starts in seconds."""

@@ -30,12 +30,24 @@ TEXT = "text"
 """Name of the object that holds the text, and of the task's field with the text."""
 
 _STYLE = """
-    .toolkit-bar { position: sticky; top: 0; z-index: 20; padding: 6px 0 8px;
+    .toolkit-bar { position: sticky; top: 0; z-index: 101; padding: 6px 0 8px;
       background: var(--color-neutral-background, Canvas); border-bottom: 1px solid #8885; }
-    .toolkit-fields { min-height: 132px; display: flex; gap: 0 20px; flex-wrap: wrap; align-items: center; }
-    .toolkit-text { max-width: 46em; padding-top: 22px; }
+    .toolkit-fields { min-height: 84px; display: flex; gap: 0 20px; flex-wrap: wrap;
+      align-items: center; align-content: center; }
+    .toolkit-bar .lsf-labels, .toolkit-bar .lsf-choices { margin: 4px 0; }
+    .toolkit-bar .lsf-choice { line-height: 32px; }
+    .toolkit-bar :is(.lsf-text-area, .ant-form-item) { margin: 0 !important; }
+    .toolkit-text { max-width: 56em; padding: 22px 24px 0 48px; }
     .toolkit-text .htx-richtext, .toolkit-text [class*="richtext"] {
-      line-height: 2.3 !important; font-size: 16px; white-space: pre-wrap; }
+      line-height: 2.6 !important; font-size: 16px; white-space: pre-wrap; }
+    .toolkit-text .htx-highlight.__active:not(.__hidden) {
+      color: inherit !important; box-shadow: 0 2px currentColor;
+      --veil: color-mix(in srgb, var(--color-neutral-background, Canvas) 50%, transparent);
+      background-image: linear-gradient(var(--veil), var(--veil)); }
+    .relations-overlay path[stroke] { stroke: #64748b; }
+    .relations-overlay :is(marker path, rect[rx]) { fill: #64748b; }
+    .relations-overlay rect[rx] { y: -8px; height: 15px; }
+    .relations-overlay text { font-size: 10.5px !important; }
     [class*="modal"][class$="__body"] :is(h1, h2, h3) { margin: 1.2em 0 0.4em; line-height: 1.25; }
     [class*="modal"][class$="__body"] :is(p, ul, ol, table) { margin: 0 0 0.8em; }
     [class*="modal"][class$="__body"] ul { list-style: disc; padding-left: 1.4em; }
@@ -43,9 +55,12 @@ _STYLE = """
     [class*="modal"][class$="__body"] :is(th, td) {
       padding: 3px 8px; border: 1px solid #8886; vertical-align: top; }
 """
-# The fields keep their height when no region is selected, so that the text below does not jump; the
-# lines stand far enough apart for relation arcs to be read. The instructions open over this page, and
-# Label Studio strips their own styles and takes margins and list marks away.
+# The fields keep their height when no region is selected, so that the text below does not jump. The
+# lines stand far enough apart for arrows and their names to be read, the text far enough from the left
+# for arrows that pass it there; arrows are grey, as every other colour means a label, and go under the
+# bar (Label Studio draws them at 100). A selected region is underlined and stays pale, so that the
+# regions inside it can be told apart. The instructions open over this page, and Label Studio strips
+# their own styles and takes margins and list marks away.
 
 
 def page(schema: Schema) -> str:
