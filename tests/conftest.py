@@ -59,6 +59,16 @@ class Site:
         """A name that no other test gives its corpus."""
         return f"c{next(self.numbers)}"
 
+    def take(self, connection, corpus, schema, documents, root):
+        """What a pull of a corpus's first project brings into an empty history: readings, the rest."""
+        from toolkit import files, studio
+        from toolkit.spans import Annotation
+
+        (project, *_), history = studio.find(connection, corpus), studio.History(root, "main")
+        done = studio.pull(connection, project, history, schema, documents)
+        lines = [line for by in done.lines.values() for line in by.values() if line]
+        return [files.decode(line, Annotation) for line in lines], done
+
     def call(self, method, path, headers=(), **request):
         """The server's own answer to the administrator."""
         headers = {"Authorization": f"Token {self.server.api_key}", **dict(headers)}

@@ -213,10 +213,8 @@ def test_what_a_person_draws_is_what_a_pull_brings(site, hand):
     hand.read(IDLE)
     hand.mark("2", "Nuraq")
     hand.leave("skip")
-    pulled = studio.pull(admin, find(admin, corpus)[0], SCHEMA, documents)
-    drawn = [
-        numbered(annotation, documents[annotation.document]) for annotation in pulled.annotations
-    ]
+    readings, pulled = site.take(admin, corpus, SCHEMA, documents, tmp_path)
+    drawn = [numbered(annotation, documents[annotation.document]) for annotation in readings]
     assert drawn == [
         Annotation(
             "nested",

@@ -21,8 +21,7 @@ from toolkit.spans import Annotation, Document, Span
 SMALL = Path(__file__).parent / "data" / "small"
 COMMANDS = [
     *("demo", "doctor", "check", "studio", "push", "pull"),
-    *("agreement", "adjudicate", "build", "train", "predict", "score"),
-    "serve",
+    *("agreement", "adjudicate", "build", "train", "predict", "serve", "score"),
 ]
 STUDIO_COMMANDS = ["start", "stop", "status", "invite"]
 EVERY_COMMAND = [

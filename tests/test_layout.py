@@ -56,6 +56,8 @@ DOORS = {
 AT_THE_TOP = {
     ("typer", "cli/options.py"),  # it makes commands of functions as they are defined
     ("typer", "cli/server.py"),
+    ("typer", "cli/app.py"),
+    ("typer", "cli/annotating.py"),
     ("typer", "cli/commands.py"),
     ("typer", "cli/serve.py"),
     ("spacy", "ner/pipeline.py"),  # spaCy itself imports this file, when it is already there

@@ -383,11 +383,10 @@ def test_what_was_drawn_on_the_older_page_is_pulled_under_the_new_schema(site, p
     revise(root, ('"1.1"', '"1.2"'), ("PARTY", "ACTOR"))
     migration = '\nmigrations:\n  - from: "1.1"\n    labels: {PARTY: ACTOR}\n'
     (root / "deals.yaml").write_text((root / "deals.yaml").read_text() + migration)
-    admin = site.admin()
-    (project,) = find(admin, name)
-    found = studio.pull(admin, project, Schema.load(root / "deals.yaml"), texts)
-    assert found.quarantine == ()
-    assert [annotation.spans for annotation in found.annotations] == [(Span(0, 5, "ACTOR", "s1"),)]
+    schema = Schema.load(root / "deals.yaml")
+    readings, pulled = site.take(site.admin(), name, schema, texts, root)
+    assert pulled.quarantine == ()
+    assert [found.spans for found in readings] == [(Span(0, 5, "ACTOR", "s1", TEXT[:5]),)]
 
 
 def test_a_page_somebody_edited_is_told(site, pushed, check):
@@ -405,7 +404,7 @@ def test_a_page_somebody_edited_is_told(site, pushed, check):
         "  safe: label removed: TIME",
         "  safe: label added: DATE",
     ]
-    cure = "take the change into the schema, or undo it with toolkit push"
+    cure = "take the change into the schema, or undo it with: toolkit push --overwrite-page"
     assert err == f"error: {made.url}: the labelling page is edited; {cure}\n"
 
 

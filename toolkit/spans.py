@@ -111,7 +111,8 @@ class Annotation:
     """One reading of one document.
 
     `document` is the document's id. `lead_time` is in seconds. A skipped document has no spans.
-    `provenance` says, in gold, where each span, relation and decided attribute comes from.
+    `provenance` says, in gold, where each span, relation and decided attribute comes from. `suggested`
+    names the model whose suggestions lay before the annotator.
     """
 
     document: str
@@ -121,6 +122,7 @@ class Annotation:
     skipped: bool = False
     lead_time: float | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    suggested: str = ""
 
     def layer(self, labels: Iterable[str]) -> tuple[Span, ...]:
         """The spans with one of these labels, in order of position."""

@@ -2,9 +2,10 @@
 
 Results go to stdout, everything else to stderr. A `ToolkitError` becomes one line per fault and its
 documented exit code; anything else is a bug of ours and shows its traceback. Inside, in this order:
-`terminal` (what printing looks like), `exchange`, `steps`, `readings`, `checks` and `doctor` (what commands do),
-`demo` (all of it once), `options` (what commands share), `server` (the commands of a local Label
-Studio), `commands` (the others) and `serve` (the last command: a model back to the annotators).
+`terminal` (what printing looks like), `checks`, `exchange`, `steps`, `readings` and `doctor` (what
+commands do), `demo` (all of it once), `app` (the command line itself), `options` (what commands share),
+and the commands: `server` (a local Label Studio), `annotating` (around annotators), `commands` (the
+others) and `serve` (a model back to the annotators).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
-from toolkit.cli.serve import app
+from toolkit.cli import annotating, commands, serve  # noqa: F401 - their commands join the app
+from toolkit.cli.app import app
 from toolkit.errors import DiskError, InvalidDataError, ToolkitError
 
 __all__ = ["app", "main", "run"]

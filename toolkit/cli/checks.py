@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CURES = {
     "older": "push the schema: toolkit push",
-    "edited": "take the change into the schema, or undo it with toolkit push",
+    "edited": "take the change into the schema, or undo it with: toolkit push --overwrite-page",
     "foreign": "see whose page it is before you push",
 }
 
@@ -31,13 +31,14 @@ def check_paths(
 
     A corpus is gated, and frozen, only when it is otherwise without fault.
     """
-    from toolkit import audit, corpus
+    from toolkit import audit, corpus, studio
 
     checked: dict[str, dict[str, int]] = {}
     faults: list[Fault] = []
     for path in paths:
         if path.is_dir():
             found, counts = corpus.check(path)
+            found += studio.verify(path)
             checked[str(path)] = dict(counts)
             if (with_gate or freeze) and not found:
                 loaded = corpus.Corpus.load(path)
@@ -66,7 +67,7 @@ def server_facts(studio: Studio, roots: Sequence[Path]) -> dict[str, list[dict[s
     for root in roots:
         try:
             corpus = Corpus.load(root)
-            used = _usage(corpus)
+            used = usage(corpus)
         except InvalidDataError:
             continue
         found = find(studio, corpus.name)
@@ -74,7 +75,8 @@ def server_facts(studio: Studio, roots: Sequence[Path]) -> dict[str, list[dict[s
     return told
 
 
-def _usage(corpus: Corpus) -> Usage:
+def usage(corpus: Corpus) -> Usage:
+    """What the annotations in a corpus's files use of its schema, as they were written."""
     gold = [GOLD] if corpus.path_of(GOLD).is_file() else []
     return Usage.of(a for name in (*corpus.annotators, *gold) for a in corpus.as_written(name))
 

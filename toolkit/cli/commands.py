@@ -7,60 +7,14 @@ so that `toolkit --help` costs nothing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from toolkit.cli.options import CorpusArgument, DryRunOption, JsonOption, ProjectOption, UrlOption
-from toolkit.cli.server import studio_app
-from toolkit.cli.terminal import figure, result, say, table
-from toolkit.errors import QUARANTINED, UsageError
-
-if TYPE_CHECKING:
-    from toolkit.studio import Studio
-
-
-class _InOrder(TyperGroup):
-    """Lists the commands in the order of the work. Typer puts groups of commands last."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names, `studio` before the commands that need it."""
-        names = [name for name in super().list_commands(ctx) if name != "studio"]
-        names.insert(names.index("push"), "studio")
-        return names
-
-
-app = typer.Typer(
-    cls=_InOrder,
-    help="Annotate who promised what to whom, how much and by when; train and score models on it.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    rich_markup_mode=None,
-)
-
-DEFAULT_CORPUS = Path("annotations/communique")
-DEFAULT_DATASET = Path("build/dataset")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from toolkit import __version__
-
-        print(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _toolkit(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    pass
+from toolkit.cli.app import DEFAULT_CORPUS, DEFAULT_DATASET, app, connection
+from toolkit.cli.options import CorpusArgument, JsonOption, UrlOption
+from toolkit.cli.terminal import figure, result, table
+from toolkit.errors import UsageError
 
 
 @app.command()
@@ -154,122 +108,6 @@ def check(
     result(told, as_json=as_json, text="\n".join(lines))
     if faults:
         raise InvalidDataError(faults)
-
-
-app.add_typer(studio_app, name="studio")
-
-
-@app.command()
-def push(
-    root: CorpusArgument = DEFAULT_CORPUS,
-    project: ProjectOption = "main",
-    url: UrlOption = "",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Send schema and documents to a Label Studio project.
-
-    Only what is missing or changed is sent, so a second push changes nothing. A document that Label
-    Studio could not hold is set aside and named.
-    """
-    from toolkit import studio
-    from toolkit.corpus import Corpus
-
-    corpus = Corpus.load(root)
-    done = studio.push(
-        connection(url), corpus.name, project, corpus.schema, corpus.documents, dry_run=dry_run
-    )
-    told = {
-        "project": done.project,
-        "url": done.url,
-        "created": done.created,
-        "updated": done.updated,
-        "unchanged": done.unchanged,
-        "skipped": done.skipped,
-        "quarantined": done.quarantined,
-        "removed": done.removed,
-        "schema_updated": done.schema_updated,
-        "dry_run": dry_run,
-    }
-    for fault in done.faults:
-        say(f"set aside: {fault}")
-    result(told, as_json=as_json, text=_counts(told) + (f"\n{done.url}" if done.url else ""))
-    if done.quarantined:
-        raise typer.Exit(QUARANTINED)
-
-
-@app.command()
-def pull(
-    root: CorpusArgument = DEFAULT_CORPUS,
-    project: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="One project only; else every project of the corpus."),
-    ] = "",
-    url: UrlOption = "",
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Bring finished annotations back from Label Studio, checked.
-
-    What cannot be accepted is set aside with its reasons in the corpus's quarantine.jsonl.
-    """
-    from toolkit.cli.exchange import pull_corpus
-    from toolkit.corpus import Corpus
-
-    told = pull_corpus(connection(url), Corpus.load(root), project, dry_run=dry_run)
-    result(told, as_json=as_json, text=_counts(told))
-    if told["quarantined"]:
-        say(f"set aside with reasons in {root / 'quarantine.jsonl'}")
-        raise typer.Exit(QUARANTINED)
-
-
-@app.command()
-def agreement(
-    root: CorpusArgument = DEFAULT_CORPUS,
-    by: Annotated[
-        str, typer.Option("--by", metavar="PART", help="Also for each `split`, `genre` or `event`.")
-    ] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Say how far annotators agree, label by label, with counts.
-
-    Intervals come from drawing whole events anew.
-    """
-    from toolkit.cli.readings import agreements, agreements_text
-    from toolkit.corpus import Corpus
-
-    corpus = Corpus.load(root)
-    told = agreements(corpus, by)
-    result(told, as_json=as_json, text=agreements_text(told, corpus.schema))
-
-
-@app.command()
-def adjudicate(
-    root: CorpusArgument = DEFAULT_CORPUS,
-    decisions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="How disputes are settled; else decisions.jsonl of the corpus."
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make gold of what annotators agree on or decisions settle.
-
-    The rest is listed in the corpus's disputed.jsonl with every reading.
-    """
-    from toolkit.cli.readings import adjudicate_corpus
-    from toolkit.corpus import Corpus
-
-    told = adjudicate_corpus(Corpus.load(root), decisions)
-    for item in told["unused"]:
-        say(f"settles nothing: {item}; remove it from the decisions")
-    text = ", ".join(f"{told[key]} {key}" for key in ("documents", "agreed", "decided", "disputed"))
-    result(told, as_json=as_json, text=text)
-    if told["disputed"]:
-        say(
-            f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl"
-        )
 
 
 @app.command()
@@ -406,18 +244,6 @@ def score(
     result(told, as_json=as_json, text="" if as_json else score_text(found))
 
 
-def connection(url: str = "") -> Studio:
-    """The server that is meant: by flag, by environment, or the local one."""
-    import os
-
-    from toolkit import studio
-
-    if url or os.environ.get("LABEL_STUDIO_URL") or os.environ.get("LABEL_STUDIO_API_KEY"):
-        return studio.connect(url)
-    server = studio.status()
-    return studio.connect(server.url if server.running else "", server.api_key)
-
-
 def _everything() -> list[Path]:
     found = [
         *Path("schemas").glob("*.yaml"),
@@ -426,8 +252,3 @@ def _everything() -> list[Path]:
     if not found:
         raise UsageError("nothing to check here; name a schema or a corpus, or go where they are")
     return sorted(found)
-
-
-def _counts(told: dict[str, Any]) -> str:
-    keys = ("created", "updated", "unchanged", "skipped", "quarantined")
-    return ", ".join(f"{key} {told[key]}" for key in keys)

@@ -22,6 +22,51 @@ if TYPE_CHECKING:
 PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
 
 
+def push_corpus(
+    studio: Studio,
+    corpus: Corpus,
+    project: str,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Bring a project up to date with a corpus, and say what was done or would be."""
+    from toolkit.cli.checks import usage
+    from toolkit.studio import push
+
+    with progress(f"pushing {project}") as advance:
+        done = push(
+            studio,
+            corpus.name,
+            project,
+            corpus.schema,
+            corpus.documents,
+            used=lambda: usage(corpus),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=advance,
+        )
+    messages = [f"set aside: {fault}" for fault in done.faults]
+    messages += [f"schema: {change}" for change in done.changes]
+    if done.resumed:
+        messages.append("an earlier push was interrupted; this one looked at everything again")
+    return {
+        "project": done.project,
+        "url": done.url,
+        "created": done.created,
+        "updated": done.updated,
+        "unchanged": done.unchanged,
+        "skipped": done.skipped,
+        "quarantined": done.quarantined,
+        "removed": done.removed,
+        "suggested": done.suggested,
+        "schema_updated": done.schema_updated,
+        "resumed": done.resumed,
+        "messages": messages,
+        "dry_run": dry_run,
+    }
+
+
 def pull_corpus(
     studio: Studio,
     corpus: Corpus,
@@ -108,6 +153,17 @@ def _pull(
         "projects": {history.project: asdict(part.manifest) for history, part in pulled},
         "dry_run": dry_run,
     }
+
+
+def pull_text(told: Mapping[str, Any]) -> str:
+    """Where every annotation of the server has gone, in one line a project."""
+    lines = []
+    for name, sealed in told["projects"].items():
+        parts = ("read", "skipped", "superseded", "quarantined")
+        sums = " + ".join(f"{sealed[part]} {part}" for part in parts if sealed[part]) or "none"
+        whole = f"{sealed['annotations']} annotations of {sealed['tasks']} tasks"
+        lines.append(f"{name}: {whole} = {sums}; {sealed['untouched']} tasks untouched")
+    return "\n".join(lines)
 
 
 def _name(project: Project) -> str:

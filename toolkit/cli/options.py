@@ -25,3 +25,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
 ]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--max-wait", metavar="SECONDS", help="How long to wait for a server that is busy or away."
+    ),
+]

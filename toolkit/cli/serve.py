@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit import files
-from toolkit.cli.commands import app, connection
+from toolkit.cli.app import app, connection
 from toolkit.cli.options import JsonOption, UrlOption
 from toolkit.cli.terminal import result, say
 from toolkit.errors import UsageError

@@ -408,7 +408,8 @@ def _read(
         # What had been drawn before the document was skipped is no reading of it.
         return Annotation(name, event.annotator, skipped=True, lead_time=event.lead_time), []
     annotation, faults = from_result(event.result, schema, document, place=place)
-    return replace(annotation, annotator=event.annotator, lead_time=event.lead_time), faults
+    found = replace(annotation, annotator=event.annotator, lead_time=event.lead_time)
+    return replace(found, suggested=event.suggested), faults
 
 
 def _set_aside(project: str, event: Event, faults: Sequence[Fault]) -> dict[str, Any]:

@@ -25,19 +25,22 @@ from toolkit.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
-from toolkit.schema import Schema, document_faults
+from toolkit.schema import Change, Schema, Shape, Usage, changes, document_faults
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Project, Studio, Task
 from toolkit.studio.journal import Journal
 from toolkit.studio.lock import alone
-from toolkit.studio.page import TEXT, instructions, page
-from toolkit.studio.results import to_result
+from toolkit.studio.page import TEXT, drift, instructions, page
+from toolkit.studio.results import as_written, to_result
 from toolkit.studio.wire import ATTEMPTS, GoneError, pause_before
 
 __all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
 
 BATCH = 1000
 """Tasks per request. The server counts the whole project anew after each, so few are better."""
+
+PART = 200
+"""Tasks per export."""
 
 BATCH_BYTES = 8 << 20
 """Bytes of text and suggestions per request, about."""
@@ -54,7 +57,7 @@ class Pushed:
 
     `removed` counts second tasks of one document, left by an interrupted push, that nobody worked on;
     `suggested` the readings of models that were added; `resumed` says that an earlier push had been
-    interrupted.
+    interrupted; `changes` are what the new version of the schema does to annotations.
     """
 
     project: str
@@ -69,6 +72,7 @@ class Pushed:
     removed: int = 0
     suggested: int = 0
     resumed: bool = False
+    changes: tuple[Change, ...] = ()
 
     @property
     def quarantined(self) -> int:
@@ -103,6 +107,8 @@ def push(
     *,
     suggestions: Suggestions | None = None,
     overlap: int = 0,
+    used: Callable[[], Usage] = Usage,
+    overwrite: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Pushed:
@@ -110,12 +116,16 @@ def push(
 
     Tasks are made in the order of the documents, which is the order in which annotators get them.
     `overlap` is how many annotators each task is given to; 0 leaves it. A document whose text changed
-    after somebody annotated it is set aside: its offsets would lie. Raises `InvalidDataError` before
-    any request when a document or a suggestion is not valid, `LockedError` when another push to the
-    project runs on this machine.
+    after somebody annotated it is set aside: its offsets would lie. A new version of the schema is
+    sent when it is safe for the annotations that exist: what `used` counts of those in files, and
+    those on the server. A page that somebody changed in Label Studio is not overwritten, unless
+    `overwrite` says so. Raises `InvalidDataError` before anything is changed when a document or a
+    suggestion is not valid, or the schema would break annotations; `LockedError` when another push to
+    the project runs on this machine.
     """
     _refuse_invalid(documents, suggestions or {}, schema)
-    job = _Push(studio, f"{corpus}/{project}", schema, suggestions or {}, overlap, progress)
+    key = f"{corpus}/{project}"
+    job = _Push(studio, key, schema, suggestions or {}, overlap, used, overwrite, progress)
     if dry_run:
         return job.run(corpus, project, documents, dry_run=True)
     with alone(_lock_path(studio, job.key), f"push to {job.key}"):
@@ -167,7 +177,10 @@ class _Push:
     schema: Schema
     suggestions: Suggestions
     overlap: int
+    used: Callable[[], Usage]
+    overwrite: bool
     progress: Progress
+    changes: tuple[Change, ...] = ()
     sent: dict[str, int] = field(default_factory=dict)
     """The task of each document that was sent and of which the server told the number."""
 
@@ -178,7 +191,7 @@ class _Push:
         if not found and dry_run:
             return Pushed(project, 0, "", len(documents), 0, 0)
         made = found[0] if found else self._create(corpus, project)
-        outdated = made.config != page(self.schema)
+        outdated = self._outdated(made)
         tasks = self.studio.tasks(made) if made.tasks else []
         plan = _plan(tasks, documents)
         journal = Journal.of(self.studio.url, self.key)
@@ -207,6 +220,7 @@ class _Push:
             removed=removed,
             suggested=suggested,
             resumed=journal.interrupted,
+            changes=self.changes,
         )
 
     def _create(self, corpus: str, project: str) -> Project:
@@ -220,6 +234,46 @@ class _Push:
                 raise
         # Another machine may have made it at the same time: the older one counts.
         return find(self.studio, corpus, project)[0]
+
+    def _outdated(self, made: Project) -> bool:
+        """Whether the page has to be replaced. Refuses to where somebody's work would be lost."""
+        found = drift(made.config, self.schema)
+        if found.state == "same":
+            return False
+        place = f"{self.studio.url}/projects/{made.id}"
+        if found.state != "older" and not self.overwrite:
+            what = "the labelling page was changed in Label Studio"
+            told = f": {'; '.join(found.differences)}" if found.differences else ""
+            cure = "take the change into the schema, or push --overwrite-page"
+            raise InvalidDataError([Fault(place, 0, what + told, cure, "drift")])
+        if found.shape is None:
+            return True
+        self.changes = changes(found.shape, self.schema, self._usage(made, found.shape))
+        refused = [change for change in self.changes if change.severity != "safe"]
+        cure = "cover it with a migration in the schema (docs/schemas.md)"
+        if refused:
+            raise InvalidDataError([Fault(place, 0, str(c), cure, c.severity) for c in refused])
+        return True
+
+    def _usage(self, made: Project, shape: Shape) -> Usage:
+        """What annotations use: those in files, and those on the server, which may not be in files."""
+        used = self.used()
+        if not made.annotations:
+            return used
+        tasks = [task.id for task in self.studio.tasks(made, data=False) if task.annotations]
+        parts = (tasks[start : start + PART] for start in range(0, len(tasks), PART))
+        there = Usage.of(
+            as_written(annotation.result or [], shape)
+            for part in parts
+            for task in self.studio.export(made, part)
+            for annotation in task.annotations
+        )
+        # Most of what is on the server is in files too: the greater count is nearer than the sum.
+        return Usage(
+            used.spans | there.spans,
+            used.relations | there.relations,
+            used.overlaps | there.overlaps,
+        )
 
     def _settings(self, made: Project, outdated: bool) -> None:
         if outdated:
@@ -318,8 +372,8 @@ class _Push:
             for extra in held[1:]
         }
         removed = 0
-        for start in range(0, len(extras), 200):
-            for raw in self.studio.export(made, list(extras)[start : start + 200]):
+        for start in range(0, len(extras), PART):
+            for raw in self.studio.export(made, list(extras)[start : start + PART]):
                 extra = extras[raw.id]
                 name = str(extra.data["document"])
                 if raw.annotations or raw.drafts or dict(extra.data) != _task_data(wanted[name]):

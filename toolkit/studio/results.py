@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.errors import Fault
-from toolkit.schema import Attribute, Choice, Schema
+from toolkit.schema import Attribute, Choice, Schema, Shape
 from toolkit.schema.migration import led_attributes, led_values
 from toolkit.spans import Annotation, Document, Key, Relation, Span, Value
 from toolkit.studio.page import LABELS, TEXT
 
-__all__ = ["from_result", "to_result"]
+__all__ = ["as_written", "from_result", "to_result"]
 
 
 def to_result(annotation: Annotation, schema: Schema, document: Document) -> list[dict[str, Any]]:
@@ -71,19 +71,14 @@ def from_result(
     version's where its migrations cover them.
     """
     reading = _Reading(schema, document, place)
-    for item in result:
-        if item.get("type") == "labels":
-            reading.add_region(item)
-    for item in result:
-        if item.get("type") not in {"labels", "relation"}:
-            reading.add_answer(item)
-    spans = tuple(
-        Span(span.start, span.end, span.label, identifier, attributes=reading.answers[identifier])
-        for identifier, span in reading.regions.items()
-    )
-    relations = tuple(dict.fromkeys(_relations(result, reading.same)))
-    annotation = schema.migrate(Annotation(document.id, spans=spans, relations=relations))
+    annotation = schema.migrate(reading.read(result))
     return annotation, reading.faults + list(schema.faults(annotation, document, place=place))
+
+
+def as_written(result: Sequence[Mapping[str, Any]], shape: Shape) -> Annotation:
+    """The annotation a result holds, as far as it can be read, in the words of its own page."""
+    page = Schema(shape.name, shape.version, "", (), attributes=shape.attributes)
+    return _Reading(page, Document("", ""), "").read(result)
 
 
 @dataclass
@@ -98,6 +93,21 @@ class _Reading:
     same: dict[str, str] = field(default_factory=dict)
     known: dict[Key, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+
+    def read(self, result: Sequence[Mapping[str, Any]]) -> Annotation:
+        """The regions, then what is said of them, then their relations."""
+        for item in result:
+            if item.get("type") == "labels":
+                self.add_region(item)
+        for item in result:
+            if item.get("type") not in {"labels", "relation"}:
+                self.add_answer(item)
+        spans = tuple(
+            Span(span.start, span.end, span.label, identifier, attributes=self.answers[identifier])
+            for identifier, span in self.regions.items()
+        )
+        relations = tuple(dict.fromkeys(_relations(result, self.same)))
+        return Annotation(self.document.id, spans=spans, relations=relations)
 
     def refuse(self, rule: str, what: str, cure: str) -> None:
         """Note what cannot be accepted."""

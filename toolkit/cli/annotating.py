@@ -1,0 +1,151 @@
+"""The commands around annotators: documents to them, their work back, what it is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli.app import DEFAULT_CORPUS, app, connection
+from toolkit.cli.options import (
+    CorpusArgument,
+    DryRunOption,
+    JsonOption,
+    ProjectOption,
+    UrlOption,
+    WaitOption,
+)
+from toolkit.cli.server import studio_app
+from toolkit.cli.terminal import result, say
+from toolkit.errors import QUARANTINED
+
+app.add_typer(studio_app, name="studio")
+
+
+@app.command()
+def push(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    project: ProjectOption = "main",
+    overwrite_page: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite-page", help="Replace a labelling page that was changed in Label Studio."
+        ),
+    ] = False,
+    url: UrlOption = "",
+    max_wait: WaitOption = 60,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send schema and documents to a Label Studio project.
+
+    Only what is missing or changed is sent, so a second push changes nothing. A document that Label
+    Studio could not hold is set aside and named; a schema that would break annotations is refused.
+    """
+    from toolkit.cli.exchange import push_corpus
+    from toolkit.corpus import Corpus
+
+    told = push_corpus(
+        connection(url, max_wait),
+        Corpus.load(root),
+        project,
+        overwrite=overwrite_page,
+        dry_run=dry_run,
+    )
+    for line in told["messages"]:
+        say(line)
+    result(told, as_json=as_json, text=_counts(told) + (f"\n{told['url']}" if told["url"] else ""))
+    if told["quarantined"]:
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command()
+def pull(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    project: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="One project only; else every project of the corpus."),
+    ] = "",
+    new_origin: Annotated[
+        bool,
+        typer.Option("--new-origin", help="The server was set up anew; take its projects."),
+    ] = False,
+    url: UrlOption = "",
+    max_wait: WaitOption = 60,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring finished annotations back from Label Studio, checked.
+
+    What was ever pulled stays in the corpus's history. What cannot be accepted is set aside with its
+    reasons in quarantine.jsonl. Every annotation the server counts is accounted for.
+    """
+    from toolkit.cli.exchange import pull_corpus, pull_text
+    from toolkit.corpus import Corpus
+
+    told = pull_corpus(
+        connection(url, max_wait),
+        Corpus.load(root),
+        project,
+        dry_run=dry_run,
+        new_origin=new_origin,
+    )
+    result(told, as_json=as_json, text=f"{_counts(told)}\n{pull_text(told)}")
+    if told["quarantined"]:
+        say(f"set aside with reasons in {root / 'quarantine.jsonl'}")
+        raise typer.Exit(QUARANTINED)
+
+
+@app.command()
+def agreement(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    by: Annotated[
+        str, typer.Option("--by", metavar="PART", help="Also for each `split`, `genre` or `event`.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far annotators agree, label by label, with counts.
+
+    Intervals come from drawing whole events anew.
+    """
+    from toolkit.cli.readings import agreements, agreements_text
+    from toolkit.corpus import Corpus
+
+    corpus = Corpus.load(root)
+    told = agreements(corpus, by)
+    result(told, as_json=as_json, text=agreements_text(told, corpus.schema))
+
+
+@app.command()
+def adjudicate(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="How disputes are settled; else decisions.jsonl of the corpus."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make gold of what annotators agree on or decisions settle.
+
+    The rest is listed in the corpus's disputed.jsonl with every reading.
+    """
+    from toolkit.cli.readings import adjudicate_corpus
+    from toolkit.corpus import Corpus
+
+    told = adjudicate_corpus(Corpus.load(root), decisions)
+    for item in told["unused"]:
+        say(f"settles nothing: {item}; remove it from the decisions")
+    text = ", ".join(f"{told[key]} {key}" for key in ("documents", "agreed", "decided", "disputed"))
+    result(told, as_json=as_json, text=text)
+    if told["disputed"]:
+        say(
+            f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl"
+        )
+
+
+def _counts(told: dict[str, Any]) -> str:
+    keys = ("created", "updated", "unchanged", "skipped", "quarantined")
+    return ", ".join(f"{key} {told[key]}" for key in keys)
