@@ -188,7 +188,7 @@ def hand(browser, site):
     context.close()
 
 
-def test_what_a_person_draws_is_what_a_pull_brings(site, hand):
+def test_what_a_person_draws_is_what_a_pull_brings(site, hand, tmp_path):
     """Nested, after emoji and across lines; attributes, arrows and a skip: all as it was drawn."""
     admin, corpus = site.admin(), site.corpus()
     documents = {document.id: document for document in (NESTED, LINES, IDLE)}

@@ -128,7 +128,7 @@ SPOILT = {
         (FIRST, '"document":"A04"', '"document":"A04","mood":"good"'),
         (
             f"{FIRST}:3: unknown key 'mood'; known are document, annotator, spans, relations, skipped, "
-            "lead_time, provenance; mend the line"
+            "lead_time, provenance, suggested; mend the line"
         ),
     ),
     "key twice": (
