@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_CORPUS", "DEFAULT_DATASET", "app", "connection"]
 
 ORDER = (
-    *("demo", "doctor", "check", "studio", "push", "pull", "progress", "agreement", "adjudicate"),
+    *("demo", "doctor", "check", "studio", "push", "pull", "progress"),
+    *("convert", "agreement", "adjudicate"),
     *("build", "train", "predict", "serve", "score"),
 )
 """The pipeline: how the help screen lists the commands."""

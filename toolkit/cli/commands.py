@@ -13,8 +13,8 @@ import typer
 
 from toolkit.cli.app import DEFAULT_CORPUS, DEFAULT_DATASET, app, connection
 from toolkit.cli.options import CorpusArgument, JsonOption, UrlOption
-from toolkit.cli.terminal import figure, result, table
-from toolkit.errors import UsageError
+from toolkit.cli.terminal import figure, result, say, table
+from toolkit.errors import QUARANTINED, UsageError
 
 
 @app.command()
@@ -108,6 +108,37 @@ def check(
     result(told, as_json=as_json, text="\n".join(lines))
     if faults:
         raise InvalidDataError(faults)
+
+
+@app.command()
+def convert(
+    export: Annotated[
+        Path, typer.Argument(metavar="EXPORT", help="A project exported by Label Studio as JSON.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
+    ],
+    text: Annotated[
+        str, typer.Option(metavar="KEY", help="Where a task's data keep its text.")
+    ] = "text",
+    as_json: JsonOption = False,
+) -> None:
+    """Turn any raw Label Studio export into a parquet file.
+
+    One row per annotation, skipped ones too, with spans, answers and relations as they are; nested spans
+    and several annotators stay. Users are numbers. Nothing is checked against a schema.
+    """
+    from toolkit.cli.steps import convert_export
+
+    told = convert_export(export, output, text)
+    result(
+        told,
+        as_json=as_json,
+        text=f"{output}: {told['annotations']} annotations, {told['spans']} spans",
+    )
+    if told["refused"]:
+        say(f"passed over, not of an export's shape: tasks {told['refused'][:5]} of the file")
+        raise typer.Exit(QUARANTINED)
 
 
 @app.command()

@@ -52,6 +52,28 @@ def build_corpus(corpus: Corpus, output: Path, *, allow_disputed: bool = False) 
     )
 
 
+def convert_export(export: Path, output: Path, text: str) -> dict[str, Any]:
+    """Write a raw export as one parquet file, and count what is in it."""
+    from toolkit import dataset, studio
+    from toolkit.studio.exports import KINDS
+
+    if output.resolve() == export.resolve():
+        raise UsageError(f"{output}: is the input; choose another file")
+    found = studio.columns(export, text=text)
+    lists = {
+        "spans": (found.spans, found.ends["spans"]),
+        "answers": (found.answers, found.ends["answers"]),
+        "relations": (found.relations, found.ends["relations"]),
+    }
+    return {
+        "output": str(output),
+        "annotations": dataset.write_columns(found.rows, lists, KINDS, output),
+        "spans": len(found.spans["id"]),
+        "relations": len(found.relations["type"]),
+        "refused": found.refused,
+    }
+
+
 def load_system(name: str, overrides: Sequence[str] = ()) -> System:
     """The system of this name or path, with `key=value` overrides."""
     from toolkit.ner import System

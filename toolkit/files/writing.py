@@ -7,7 +7,9 @@ import filecmp
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ __all__ = [
     "json_line",
     "record",
     "render",
+    "replacing",
     "write_jsonl",
     "write_lines",
     "write_text",
@@ -27,24 +30,35 @@ __all__ = [
 def record(value: Any) -> dict[str, Any]:
     """A dataclass as a JSON object: fields in declared order, those at their default left out."""
     result: dict[str, Any] = {}
-    for f in dataclasses.fields(value):
-        held = getattr(value, f.name)
-        if f.default is not dataclasses.MISSING and held == f.default:
+    for name, default, made in _fields(value.__class__):
+        held = getattr(value, name)
+        if held == default if made is None else not held:
             continue
-        if f.default_factory is not dataclasses.MISSING and not held:
-            continue
-        result[f.name] = _plain(held)
+        result[name] = _plain(held)
     return result
 
 
+@cache
+def _fields(kind: type) -> tuple[tuple[str, Any, Any], ...]:
+    """Each field's name, its default (which nothing equals if it has none), and what makes one."""
+    return tuple(
+        (
+            field.name,
+            field.default,
+            None if field.default_factory is dataclasses.MISSING else field.default_factory,
+        )
+        for field in dataclasses.fields(kind)
+    )
+
+
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return record(value)
+    if isinstance(value, str | int | float) or value is None:
+        return value
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
-    return value
+    return record(value) if dataclasses.is_dataclass(value) else value
 
 
 def json_line(value: Any) -> str:
@@ -91,6 +105,29 @@ def write_yaml(path: Path, value: Any) -> bool:
 
     text = yaml.safe_dump(record(value), sort_keys=False, allow_unicode=True, width=100)
     return write_text(path, text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which takes the place of `path` when the body is through.
+
+    Raises `DiskError` when the disk is full or the folder cannot be written; the old file stays.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        cure = "free some space or choose another folder"
+        raise DiskError(f"{path}: cannot be written ({error.strerror}); {cure}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:

@@ -4,13 +4,14 @@ The only room that knows Label Studio, its SDK and its formats. Inside, in this 
 `results` (our values to Label Studio's and back), `arms` (who sees no suggestions), `lock` (one at a
 time), `wire` and `client` (requests and what they ask), `database` (where a local server's data lie),
 `server` (a local one), `people` (its users), `journal` and `pushing` (documents there), `submitting`
-(readings handed in by program), `history` and `pulling` (annotations back), `backend` (a model that
-suggests).
+(readings handed in by program), `history` and `pulling` (annotations back), `exports` (anybody's),
+`backend` (a model that suggests).
 """
 
 from toolkit.studio.arms import in_control
 from toolkit.studio.backend import Serving, ml_backend, serving
 from toolkit.studio.client import Studio, connect
+from toolkit.studio.exports import Columns, columns
 from toolkit.studio.history import History, verify
 from toolkit.studio.people import Person, invite, pseudonyms
 from toolkit.studio.pulling import Pulled, pull, read
@@ -19,6 +20,7 @@ from toolkit.studio.server import Server, start, status, stop
 from toolkit.studio.submitting import submit
 
 __all__ = [
+    "Columns",
     "History",
     "Person",
     "Pulled",
@@ -26,6 +28,7 @@ __all__ = [
     "Server",
     "Serving",
     "Studio",
+    "columns",
     "connect",
     "find",
     "in_control",
