@@ -359,7 +359,8 @@ def read(
         _choose(found, key, accepted, documents, anew=anew)
     for event in history.events.values():
         key = event.annotator, event.document
-        if event.retracted and key not in groups and event.annotator:
+        anew = touched is None or key in touched
+        if anew and event.retracted and key not in groups and event.annotator:
             found.lines[event.annotator][event.document] = None
     return found
 
