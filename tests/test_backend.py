@@ -513,7 +513,7 @@ def test_label_studio_shows_the_suggestions(open_studio):
     assert said == ["1 tasks read, 0 in the control arm, 0 without a text"]
     with studio.serving(studio.ml_backend(Rules(), SCHEMA, "v2")) as serving:
         open_studio.attach(projects, serving.url, "v2")
-        held = open_studio.sdk.ml.list(project=projects[0].id)
+        held = open_studio.wire.sdk().ml.list(project=projects[0].id)
         second = opened(open_studio, tasks["d2"])["predictions"]
         assert [(b.url, b.title, b.model_version) for b in held] == [(serving.url, "v2", "v2")]
     assert [(p["model_version"], p["result"]) for p in second] == [
@@ -524,16 +524,18 @@ def test_label_studio_shows_the_suggestions(open_studio):
 
 def refuse_anothers_model(connected, projects):
     """A project with a model of somebody else's keeps it, and nothing is changed anywhere."""
-    held = connected.sdk.ml.list(project=projects[0].id)[0]
+    held = connected.wire.sdk().ml.list(project=projects[0].id)[0]
     with studio.serving(studio.ml_backend(Rules(), SCHEMA, "v3")) as serving:
-        connected.sdk.ml.update(held.id, project=projects[0].id, url=serving.url, description="")
+        connected.wire.sdk().ml.update(
+            held.id, project=projects[0].id, url=serving.url, description=""
+        )
         with pytest.raises(UsageError) as refused:
             connected.attach(projects, "http://127.0.0.1:1", "v4")
         assert str(refused.value) == (
             f"project {projects[0].id} asks another model, at {serving.url}; "
             "take that out in the project's settings, under Model"
         )
-        assert connected.sdk.ml.list(project=projects[0].id)[0].url == serving.url
+        assert connected.wire.sdk().ml.list(project=projects[0].id)[0].url == serving.url
 
 
 @pytest.mark.studio
@@ -581,7 +583,7 @@ def test_server_without_models_is_not_attached_to(fresh_home, trained):
         app = studio.ml_backend(Rules(), SCHEMA, "v1")
         with studio.serving(app) as serving, pytest.raises(NotAllowedError) as closed:
             connected.attach(find(connected, "small"), serving.url, "v1")
-        assert connected.sdk.ml.list(project=find(connected, "small")[0].id) == []
+        assert connected.wire.sdk().ml.list(project=find(connected, "small")[0].id) == []
     finally:
         assert studio.stop()
     cure = "toolkit studio stop, then toolkit studio start --models"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import NotAllowedError, UnusableAnswerError, UsageError
 from toolkit.studio.wire import (
@@ -15,9 +15,12 @@ from toolkit.studio.wire import (
     BrokenError,
     GoneError,
     Wire,
-    our_errors,
+    sdk_errors,
     wired,
 )
+
+if TYPE_CHECKING:
+    from label_studio_sdk import LabelStudio
 
 __all__ = ["Exported", "Made", "Predicted", "Project", "Studio", "Task", "connect"]
 
@@ -206,13 +209,13 @@ class Studio:
         found: dict[int, Task] = self._listed("api/tasks/", wanted, _TaskPage)
         return [found[number] for number in sorted(found)]
 
-    def import_tasks(self, project: Project, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Send tasks once, each `{"data", "predictions"}`; gives the numbers they got, in order.
+    def import_tasks(self, project: Project, tasks: Sequence[bytes]) -> list[int]:
+        """Send tasks once, each the JSON of `{"data", "predictions"}`; gives their numbers, in order.
 
         Fewer numbers than tasks, or none, mean that the answer is in doubt.
         """
         path = f"api/projects/{project.id}/import?return_task_ids=true"
-        answer = self.wire.write("POST", path, list(tasks), _Imported)
+        answer = self.wire.write("POST", path, b"[" + b",".join(tasks) + b"]", _Imported)
         return answer.task_ids if answer.task_count == len(tasks) else []
 
     def update_task(self, task: int, data: Mapping[str, Any]) -> None:
@@ -316,39 +319,40 @@ class Studio:
         One that was attached before is given the new address. Raises `UsageError` when a project has
         somebody else's, since Label Studio asks only the first; then nothing was changed.
         """
-        held = {project.id: self._backends(project.id) for project in projects}
+        sdk = self.wire.sdk()
+        held = {project.id: self._backends(sdk, project.id) for project in projects}
         for project, other in ((n, b) for n, found in held.items() for b in found):
             if other.description != BACKEND:
                 what = f"project {project} asks another model, at {other.url}"
                 raise UsageError(f"{what}; take that out in the project's settings, under Model")
         facts = {"url": url, "title": version, "description": BACKEND}
         for project, found in held.items():
-            number = int(found[0].id) if found else self._add_backend(project, facts)
-            with our_errors(self.url):
-                self.wire.sdk.ml.update(number, project=project, request_options=_ONCE, **facts)
+            number = int(found[0].id) if found else self._add_backend(sdk, project, facts)
+            with sdk_errors(self.url):
+                sdk.ml.update(number, project=project, request_options=_ONCE, **facts)
                 # What the backend whose title is the project's model version says is shown.
-                self.wire.sdk.projects.update(
+                sdk.projects.update(
                     project,
                     show_collab_predictions=True,
                     model_version=version,
                     request_options=_ONCE,
                 )
 
-    def _backends(self, project: int) -> list[Any]:
-        with our_errors(self.url):
-            return list(self.wire.sdk.ml.list(project=project, request_options=_ONCE))
+    def _backends(self, sdk: LabelStudio, project: int) -> list[Any]:
+        with sdk_errors(self.url):
+            return list(sdk.ml.list(project=project, request_options=_ONCE))
 
-    def _add_backend(self, project: int, facts: Mapping[str, Any]) -> int:
+    def _add_backend(self, sdk: LabelStudio, project: int, facts: Mapping[str, Any]) -> int:
         """A backend's number. On this machine it is made although the server says it is not allowed:
 
         Label Studio keeps it, then wants to tell it of all that happens, and refuses that alone.
         """
         try:
-            with our_errors(self.url):
-                made = self.wire.sdk.ml.create(project=project, request_options=_ONCE, **facts)
+            with sdk_errors(self.url):
+                made = sdk.ml.create(project=project, request_options=_ONCE, **facts)
                 return int(made.id or 0)
         except NotAllowedError:
-            for made in self._backends(project):
+            for made in self._backends(sdk, project):
                 if made.url == facts["url"]:
                     return int(made.id or 0)
             raise

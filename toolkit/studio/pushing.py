@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,14 +37,14 @@ from toolkit.studio.wire import ATTEMPTS, GoneError, pause_before
 
 __all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
 
-BATCH = 1000
+BATCH = 5000
 """Tasks per request. The server counts the whole project anew after each, so few are better."""
 
 PART = 200
 """Tasks per export."""
 
-BATCH_BYTES = 8 << 20
-"""Bytes of text and suggestions per request, about."""
+BATCH_BYTES = 16 << 20
+"""Bytes per request, about. A request is carried out whole or not at all, so none is too large."""
 
 Suggestions = Mapping[str, Sequence[tuple[str, Annotation]]]
 """By document, what annotators are shown to begin with: each a model's name and its reading."""
@@ -291,17 +292,23 @@ class _Push:
         All went well when every answer counted what was sent and the server's own count agrees.
         """
         sure = not journal.interrupted
-        for batch in self._batches(plan.create):
-            journal.intend([document.id for document in batch])
-            sure = self._send(made, batch) and sure
-            self.progress(len(self.sent), len(plan.create))
+        with ThreadPoolExecutor(1) as sender:
+            sending: Future[bool] | None = None
+            # While the server works on one batch, the next is made ready.
+            for batch in self._batches(plan.create):
+                sure = (sending is None or sending.result()) and sure
+                journal.intend(list(batch))
+                sending = sender.submit(self._send, made, batch)
+                self.progress(len(self.sent), len(plan.create))
+            sure = (sending is None or sending.result()) and sure
+        self.progress(len(plan.create), len(plan.create))
         expected = len(tasks) + len(plan.create)
         if sure and (not plan.create or self.studio.project(made.id).tasks == expected):
             return tasks
         tasks = self.studio.tasks(made)
-        absent = _absent(plan.create, tasks)
+        absent = _absent([document.id for document in plan.create], tasks)
         if absent:
-            names = ", ".join(document.id for document in absent[:5])
+            names = ", ".join(absent[:5])
             what = (
                 f"project {made.id}: {len(absent)} documents are missing after the push ({names})"
             )
@@ -309,22 +316,21 @@ class _Push:
         self.sent = {name: held[0].id for name, held in by_document(tasks).items()}
         return tasks
 
-    def _batches(self, documents: Sequence[Document]) -> Iterator[list[Document]]:
-        batch: list[Document] = []
+    def _batches(self, documents: Sequence[Document]) -> Iterator[dict[str, bytes]]:
+        """The tasks to send as JSON, by document."""
+        batch: dict[str, bytes] = {}
         size = 0
         for document in documents:
-            weight = len(document.text) + 400 * sum(
-                len(reading.spans) for _, reading in self.suggestions.get(document.id, ())
-            )
-            if batch and (len(batch) == BATCH or size + weight > BATCH_BYTES):
+            task = files.json_line(self._payload(document)).encode()
+            if batch and (len(batch) == BATCH or size + len(task) > BATCH_BYTES):
                 yield batch
-                batch, size = [], 0
-            batch.append(document)
-            size += weight
+                batch, size = {}, 0
+            batch[document.id] = task
+            size += len(task)
         if batch:
             yield batch
 
-    def _send(self, made: Project, batch: Sequence[Document]) -> bool:
+    def _send(self, made: Project, batch: Mapping[str, bytes]) -> bool:
         """Import one batch. After any doubt the server is asked what it has, and the rest is sent.
 
         Gives whether there was no doubt at all.
@@ -332,9 +338,9 @@ class _Push:
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                ids = self.studio.import_tasks(made, [self._payload(d) for d in batch])
+                ids = self.studio.import_tasks(made, list(batch.values()))
                 if len(ids) == len(batch):
-                    self.sent |= zip((d.id for d in batch), ids, strict=True)
+                    self.sent |= zip(batch, ids, strict=True)
                     return attempt == 1
                 doubt: Exception | None = None
             except (UnreachableError, UnusableAnswerError) as error:
@@ -344,9 +350,10 @@ class _Push:
                 if attempt == ATTEMPTS or waited > self.studio.wire.max_wait:
                     raise
                 time.sleep(pause)
-            batch = _absent(batch, self.studio.tasks(made))
-            if not batch:
+            absent = _absent(batch, self.studio.tasks(made))
+            if not absent:
                 return False
+            batch = {name: batch[name] for name in absent}
         if doubt:
             raise doubt
         return False
@@ -470,6 +477,6 @@ def by_document(tasks: Sequence[Task]) -> dict[str, list[Task]]:
     return dict(found)
 
 
-def _absent(documents: Sequence[Document], tasks: Sequence[Task]) -> list[Document]:
+def _absent(documents: Iterable[str], tasks: Sequence[Task]) -> list[str]:
     present = {task.data.get("document") for task in tasks}
-    return [document for document in documents if document.id not in present]
+    return [document for document in documents if document not in present]

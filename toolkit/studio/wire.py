@@ -7,6 +7,8 @@ doubt `push` asks the server what it has. Reading is tried again, as long as `ma
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import time
@@ -26,7 +28,15 @@ if TYPE_CHECKING:
     import httpx
     from label_studio_sdk import LabelStudio
 
-__all__ = ["BrokenError", "GoneError", "Wire", "our_errors", "pause_before", "wired"]
+__all__ = [
+    "BrokenError",
+    "GoneError",
+    "Wire",
+    "our_errors",
+    "pause_before",
+    "sdk_errors",
+    "wired",
+]
 
 T = TypeVar("T")
 
@@ -54,14 +64,76 @@ class BrokenError(UnreachableError):
     """The server failed at what was asked (500), which may be the fault of a single record."""
 
 
+@dataclass
+class Login:
+    """A token and what it is exchanged for.
+
+    A personal token is a JWT, good only for getting an access token that lives for minutes; a legacy one
+    is used as it is.
+    """
+
+    url: str
+    api_key: str
+    access: str = ""
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is a personal token. Raises `NotAllowedError` when it has expired."""
+        parts = self.api_key.split(".")
+        if len(parts) != 3:
+            return False
+        try:
+            said = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+            expires = float(said["exp"])
+        except (ValueError, KeyError, TypeError):
+            return False
+        if expires < time.time():
+            raise _refused(self.url)
+        return True
+
+    def headers(self, client: httpx.Client) -> dict[str, str]:
+        """What says who asks; exchanges a personal token first where that was not done yet."""
+        if not self.personal:
+            return {"Authorization": f"Token {self.api_key}"}
+        if not self.access:
+            body = {"refresh": self.api_key}
+            answer = client.post(f"{self.url}/api/token/refresh/", json=body)
+            if not answer.is_success:
+                raise _from_answer(self.url, answer)
+            self.access = files.decode(answer.content, _Access).access
+        return {"Authorization": f"Bearer {self.access}"}
+
+    def forget(self) -> bool:
+        """Drop the access token, if there is one, so that the next request gets a new one."""
+        held, self.access = self.access, ""
+        return bool(held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    access: str
+
+
 @dataclass(frozen=True)
 class Wire:
     """Requests to one server as one user."""
 
     url: str
-    sdk: LabelStudio
+    login: Login
     client: httpx.Client
     max_wait: float
+
+    def sdk(self) -> LabelStudio:
+        """The SDK's client of the same server and user, which sends everything once."""
+        with our_errors(self.url):
+            from label_studio_sdk import LabelStudio
+
+            return LabelStudio(  # type: ignore[no-untyped-call]
+                base_url=f"{self.url}/",
+                api_key=self.login.api_key,
+                httpx_client=self.client,
+                max_retries=0,
+            )
 
     def read(
         self,
@@ -98,11 +170,11 @@ class Wire:
         raise AssertionError  # The last attempt returns or raises.
 
     def write(self, method: str, path: str, body: Any = None, kind: type[T] | None = None) -> T:
-        """What a request that changes something answers. It is sent once.
+        """What a request that changes something answers. It is sent once; bytes are JSON already.
 
         When it raises `UnreachableError` or `UnusableAnswerError` it may have been carried out.
         """
-        content = None if body is None else files.json_line(body).encode()
+        content = body if isinstance(body, bytes) or body is None else _encoded(body)
         answer = self._request(method, path, content=content)
         return self._decoded(answer, kind or Any) if answer.content else None  # type: ignore[return-value]
 
@@ -128,7 +200,7 @@ class Wire:
     ) -> httpx.Response:
         with our_errors(self.url):
             answer = self._sent(method, path, params, content)
-            if answer.status_code == 401 and self._forget_access():
+            if answer.status_code == 401 and self.login.forget():
                 # An access token lives for minutes, by a clock that may not be ours.
                 answer = self._sent(method, path, params, content)
         if answer.is_success:
@@ -138,19 +210,16 @@ class Wire:
     def _sent(
         self, method: str, path: str, params: Mapping[str, Any] | None, content: bytes | None
     ) -> httpx.Response:
-        headers = self.sdk._client_wrapper.get_headers()
+        headers = self.login.headers(self.client)
         if content is not None:
             headers["Content-Type"] = "application/json"
         return self.client.request(
             method, f"{self.url}/{path}", params=params, content=content, headers=headers
         )
 
-    def _forget_access(self) -> bool:
-        """Drop the access token, so that the next request exchanges the personal one anew."""
-        tokens = self.sdk._client_wrapper._tokens_client
-        held = tokens._access_token is not None
-        tokens._access_token = None
-        return held
+
+def _encoded(body: Any) -> bytes:
+    return files.json_line(body).encode()
 
 
 @contextmanager
@@ -188,7 +257,6 @@ def wired(
         raise UsageError("LABEL_STUDIO_API_KEY holds characters no token has; copy it again")
     local = _refuse_open_wire(url)
     import httpx
-    from label_studio_sdk import LabelStudio
 
     # A redirect is not followed: it would take the token elsewhere. A proxy is for other machines.
     # Reading in the world's certificates takes time, and is for naught on a plain wire.
@@ -198,16 +266,7 @@ def wired(
         verify=url.startswith("https:"),
         event_hooks={"response": [lambda answer: _bound(answer, patience)]},
     )
-    try:
-        with our_errors(url):
-            # A personal token is exchanged for an access token here, a legacy one is used as it is.
-            sdk = LabelStudio(  # type: ignore[no-untyped-call]
-                base_url=f"{url}/", api_key=api_key, httpx_client=client, max_retries=0
-            )
-    except BaseException:
-        client.close()
-        raise
-    wire = Wire(url, sdk, client, max_wait)
+    wire = Wire(url, Login(url, api_key), client, max_wait)
     weakref.finalize(wire, client.close)
     return wire
 
@@ -253,14 +312,9 @@ def _refuse_open_wire(url: str) -> bool:
 def our_errors(url: str) -> Iterator[None]:
     """Their exceptions as ours. Theirs print every header, a session cookie among them."""
     import httpx
-    from label_studio_sdk.core.api_error import ApiError
-    from label_studio_sdk.core.parse_error import ParsingError
 
     try:
-        with warnings.catch_warnings():
-            # The SDK refreshes tokens by a method that pydantic has deprecated.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
+        yield
     except httpx.TimeoutException as error:
         raise UnreachableError(f"{url}: no answer in time; is the server busy?") from error
     except httpx.HTTPStatusError as error:
@@ -268,12 +322,27 @@ def our_errors(url: str) -> Iterator[None]:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         what = f"{url}: cannot be reached ({type(error).__name__}{_reason(error)})"
         raise UnreachableError(f"{what}; check the address, or: toolkit studio start") from error
-    except ApiError as error:
-        raise _from_status(url, error.status_code, error.body, None) from error
-    except (ParsingError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # An answer of another shape than the SDK or we expect.
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # An answer of another shape than we expect.
         what = f"{url}: an answer that cannot be read ({type(error).__name__})"
         raise UnusableAnswerError(f"{what}; is this a Label Studio server?") from error
+
+
+@contextmanager
+def sdk_errors(url: str) -> Iterator[None]:
+    """The SDK's exceptions as ours. Its own print every header, a session cookie among them."""
+    from label_studio_sdk.core.api_error import ApiError
+    from label_studio_sdk.core.parse_error import ParsingError
+
+    with our_errors(url), warnings.catch_warnings():
+        # The SDK refreshes tokens by a method that pydantic has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            yield
+        except ApiError as error:
+            raise _from_status(url, error.status_code, error.body, None) from error
+        except ParsingError as error:
+            raise UnusableAnswerError(f"{url}: an answer that cannot be read; try again") from error
 
 
 def _reason(error: Exception) -> str:
@@ -297,8 +366,7 @@ def _from_status(url: str, status: int | None, body: Any, wait: str | None) -> E
         found = str(body.get("validation_errors") or body.get("detail") or "")[:300]
         detail = f" ({found})" if found else ""
     if status == 401:
-        cure = "check LABEL_STUDIO_API_KEY (Account & Settings in Label Studio shows it)"
-        return NotAllowedError(f"{url}: the token was refused; {cure}")
+        return _refused(url)
     if status == 403:
         return NotAllowedError(f"{url}: not allowed{detail}; ask the project's owner")
     if status in BUSY:
@@ -311,6 +379,11 @@ def _from_status(url: str, status: int | None, body: Any, wait: str | None) -> E
         what = f"{url}: answered {status}, but not as Label Studio does"
         return UnusableAnswerError(f"{what}; give the address Label Studio's own pages have")
     return UnusableAnswerError(f"{url}: answered {status}{detail}; mend what it names")
+
+
+def _refused(url: str) -> NotAllowedError:
+    cure = "check LABEL_STUDIO_API_KEY (Account & Settings in Label Studio shows it)"
+    return NotAllowedError(f"{url}: the token was refused; {cure}")
 
 
 def _seconds(wait: str | None) -> float | None:
