@@ -15,6 +15,7 @@ are, and notes what became of each. A request meets the fault that was ordered f
     drip SECONDS          the answer's body one byte at a time, with that pause before each
     twice                 the server gets the request twice; the second answer goes back
     429 VALUE [after]     refused with this Retry-After, whatever it says
+    401|403 [after]       refused for want of a right
     500|502|503 [after]   an error in place of the answer
     redirect URL          302 to that address
     refuse SECONDS        every connection is closed, and new ones are refused for so long
@@ -39,6 +40,8 @@ HOP = {"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding"
 """Headers that concern one connection. A proxy has two."""
 
 ERRORS = {
+    "401": b'{"status_code": 401, "detail": "Invalid token."}',
+    "403": b'{"status_code": 403, "detail": "No permission."}',
     "429": b'{"status_code": 429, "detail": "Request was throttled."}',
     "500": b'{"status_code": 500, "detail": "database is locked"}',
     "502": b"<html><title>502 Bad Gateway</title></html>",

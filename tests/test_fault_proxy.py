@@ -236,6 +236,8 @@ FAULTS = {  # what the client receives, and how often the server carried it out
     "twice": ((201, WHOLE, ""), 2),
     "429 5": ((429, THROTTLED, ""), 0),
     "429 5 after": ((429, THROTTLED, ""), 1),
+    "401": ((401, '{"status_code": 401, "detail": "Invalid token."}', ""), 0),
+    "403 after": ((403, '{"status_code": 403, "detail": "No permission."}', ""), 1),
     "500 before": ((500, LOCKED, ""), 0),
     "500 after": ((500, LOCKED, ""), 1),
     "502 before": ((502, BAD_GATEWAY, ""), 0),

@@ -517,6 +517,11 @@ NO_SURROGATE = "remove it: Label Studio cannot export a project that holds one"
         (Document("", "x"), "no-id", "a document without an id; give it one"),
         (Document("d", " \n"), "empty-text", "document 'd' has no text; remove it"),
         (
+            Document("d", "x" * 1_000_001),
+            "too-large",
+            "document 'd' has 1,000,001 characters, of at most 1,000,000; split it",
+        ),
+        (
             Document("d", "a\ud800"),
             "lone-surrogate",
             f"document 'd' holds a lone surrogate; {NO_SURROGATE}",
@@ -532,7 +537,7 @@ NO_SURROGATE = "remove it: Label Studio cannot export a project that holds one"
             "document 'd': zone 0–3 is called 'advert'; use one of headline, body, boilerplate",
         ),
     ],
-    ids=["no id", "no text", "lone surrogate", "zone outside", "unknown zone"],
+    ids=["no id", "no text", "too large", "lone surrogate", "zone outside", "unknown zone"],
 )
 def test_document_fault(document, rule, expected):
     """What a document gets wrong by itself."""

@@ -985,7 +985,7 @@ def test_list_that_shrinks_while_it_is_read_is_not_believed(fake):
     fake.claimed = 7
     with pytest.raises(UnusableAnswerError) as error:
         studio.push(admin, "c", "main", SCHEMA, PLAIN)
-    what = f"{fake.url}: 3 of 7 were listed, as the list changed meanwhile"
+    what = f"{fake.url}: 3 tasks were listed, and 7 more are said to be there"
     assert str(error.value) == f"{what}; run it again"
 
 

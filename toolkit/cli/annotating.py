@@ -46,9 +46,10 @@ def push(
     from toolkit.cli.exchange import push_corpus
     from toolkit.corpus import Corpus
 
+    corpus = Corpus.load(root)  # First, so that a fault in it costs no request.
     told = push_corpus(
         connection(url, max_wait),
-        Corpus.load(root),
+        corpus,
         project,
         overwrite=overwrite_page,
         dry_run=dry_run,
@@ -84,9 +85,10 @@ def pull(
     from toolkit.cli.exchange import pull_corpus, pull_text
     from toolkit.corpus import Corpus
 
+    corpus = Corpus.load(root)
     told = pull_corpus(
         connection(url, max_wait),
-        Corpus.load(root),
+        corpus,
         project,
         dry_run=dry_run,
         new_origin=new_origin,

@@ -47,6 +47,7 @@ def push_corpus(
             progress=advance,
         )
     messages = [f"set aside: {fault}" for fault in done.faults]
+    messages += _same_texts(corpus)
     messages += [f"schema: {change}" for change in done.changes]
     if done.resumed:
         messages.append("an earlier push was interrupted; this one looked at everything again")
@@ -67,6 +68,16 @@ def push_corpus(
     }
 
 
+def _same_texts(corpus: Corpus) -> list[str]:
+    """What is worth a look: documents that read alike, as each of them would be annotated."""
+    first: dict[str, str] = {}
+    return [
+        f"{document.id}: has the very text of {first[document.text]}; take one out if that is no purpose"
+        for document in corpus.documents
+        if first.setdefault(document.text, document.id) != document.id
+    ]
+
+
 def pull_corpus(
     studio: Studio,
     corpus: Corpus,
@@ -83,7 +94,11 @@ def pull_corpus(
     from toolkit.studio import find
     from toolkit.studio.lock import alone
 
-    projects = find(studio, corpus.name, project)
+    named: dict[str, Project] = {}
+    for made in find(studio, corpus.name, project):
+        # Where two machines made a project at once, push goes on with the older one.
+        named.setdefault(_name(made), made)
+    projects = list(named.values())
     if not projects:
         name = f"{corpus.name}/{project}" if project else corpus.name
         raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")

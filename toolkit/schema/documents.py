@@ -9,6 +9,9 @@ from toolkit.spans import Document, is_storable
 
 __all__ = ["ZONES", "document_faults"]
 
+LIMIT = 1_000_000
+"""Characters of a text: spaCy's own limit, and more than a person annotates in one piece."""
+
 ZONES = ("headline", "body", "boilerplate")
 """What a stretch of the page can be."""
 
@@ -20,6 +23,9 @@ def document_faults(document: Document, *, place: str, line: int = 0) -> Iterato
         yield Fault(place, line, "a document without an id", "give it one", "no-id")
     if not document.text.strip():
         yield Fault(place, line, f"{where} has no text", "remove it", "empty-text")
+    if len(document.text) > LIMIT:
+        what = f"{where} has {len(document.text):,} characters, of at most {LIMIT:,}"
+        yield Fault(place, line, what, "split it", "too-large")
     if not is_storable(document.text):
         cure = "remove it: Label Studio cannot export a project that holds one"
         yield Fault(place, line, f"{where} holds a lone surrogate", cure, "lone-surrogate")

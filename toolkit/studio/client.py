@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import NotAllowedError, UnusableAnswerError, UsageError
@@ -33,12 +34,7 @@ PAGE = 1000
 """Entries of a list per request."""
 
 PASSES = 3
-"""How often a list that changes while it is read is read anew."""
-
-PROJECT_FIELDS = (
-    *("id", "title", "description", "label_config", "created_at", "maximum_annotations"),
-    *("task_number", "total_annotations_number", "skipped_annotations_number"),
-)
+"""How often a list that does not add up is read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +122,24 @@ class _TaskPage:
     total: int
     tasks: list[_Listed]
 
-    @property
-    def entries(self) -> dict[int, Task]:
-        return {entry.id: _task(entry) for entry in self.tasks}
+
+@dataclass(frozen=True, slots=True)
+class _ListedProject:
+    id: int
+    title: str | None = None
+    description: str | None = None
+    label_config: str | None = None
+    created_at: str | None = None
+    maximum_annotations: int | None = None
+    task_number: int | None = None
+    total_annotations_number: int | None = None
+    skipped_annotations_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _ProjectPage:
     count: int
-    results: list[dict[str, Any]]
-
-    @property
-    def total(self) -> int:
-        return self.count
-
-    @property
-    def entries(self) -> dict[int, Project]:
-        return {int(entry["id"]): _project(entry) for entry in self.results}
+    results: list[_ListedProject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +170,42 @@ class Studio:
     # ── projects ────────────────────────────────────────────────────────────────────────────────
 
     def projects(self) -> list[Project]:
-        """Every project this user can see."""
-        wanted = {"include": ",".join(PROJECT_FIELDS), "page_size": 100}
-        return list(self._listed("api/projects/", wanted, _ProjectPage).values())
+        """Every project this user can see.
+
+        The list comes in pages, which shift when a project is made or deleted meanwhile; it is
+        believed when every page counts as many as were seen.
+        """
+        for _ in range(PASSES):
+            pages = list(self._project_pages())
+            found = {listed.id: _project(listed) for page in pages for listed in page.results}
+            if {page.count for page in pages} == {len(found)}:
+                return list(found.values())
+        what = f"{self.url}: the list of projects changed each time it was read"
+        raise UnusableAnswerError(f"{what}; run it again")
+
+    def _project_pages(self) -> Iterator[_ProjectPage]:
+        wanted = {"include": ",".join(f.name for f in fields(_ListedProject)), "page_size": 100}
+        seen = number = 0
+        while True:
+            number += 1
+            try:
+                page = self.wire.read("api/projects/", _ProjectPage, wanted | {"page": number})
+            except GoneError:
+                return  # It ends before this page by now.
+            yield page
+            seen += len(page.results)
+            if not page.results or seen >= page.count:
+                return
 
     def project(self, number: int) -> Project:
         """One project as it stands now."""
-        return _project(self.wire.read(f"api/projects/{number}/", dict[str, Any]))
+        return _project(self.wire.read(f"api/projects/{number}/", _ListedProject))
 
     def create_project(self, title: str, description: str, config: str, help_html: str) -> Project:
         """A new project whose annotators see the instructions first."""
         facts = {"title": title[:50], "description": description}
         body = facts | _settings(config, help_html)
-        return _project(self.wire.write("POST", "api/projects/", body, dict[str, Any]))
+        return _project(self.wire.write("POST", "api/projects/", body, _ListedProject))
 
     def update_project(self, project: Project, config: str, help_html: str) -> None:
         """Give a project a new labelling page and new instructions."""
@@ -200,14 +220,26 @@ class Studio:
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────
 
     def tasks(self, project: Project, *, data: bool = True, since: str = "") -> list[Task]:
-        """The project's tasks by id: all, or those that changed since a time of the server's clock."""
-        fields = "id,updated_at,total_annotations,cancelled_annotations"
+        """The project's tasks by id: all, or those that changed since a time of the server's clock.
+
+        Each page begins after the last task of the one before, so that tasks which are added or
+        deleted meanwhile shift no other out of sight.
+        """
+        shown = "id,updated_at,total_annotations,cancelled_annotations"
         wanted: dict[str, Any] = {"project": project.id, "fields": "task_only", "page_size": PAGE}
-        wanted["include"] = f"{fields},data" if data else fields
-        if since:
-            wanted["query"] = json.dumps({"filters": _changed_since(since)})
-        found: dict[int, Task] = self._listed("api/tasks/", wanted, _TaskPage)
-        return [found[number] for number in sorted(found)]
+        wanted["include"] = f"{shown},data" if data else shown
+        found: list[Task] = []
+        for _ in range(PASSES):
+            page = self._page(wanted | {"query": _query(since, found[-1].id if found else 0)})
+            while page.tasks:
+                found += map(_task, page.tasks)
+                if len(page.tasks) >= page.total:
+                    return found
+                page = self._page(wanted | {"query": _query(since, found[-1].id)})
+            if not page.total:
+                return found
+        what = f"{self.url}: {len(found)} tasks were listed, and {page.total} more are said to be there"
+        raise UnusableAnswerError(f"{what}; run it again")
 
     def import_tasks(self, project: Project, tasks: Sequence[bytes]) -> list[int]:
         """Send tasks once, each the JSON of `{"data", "predictions"}`; gives their numbers, in order.
@@ -223,8 +255,9 @@ class Studio:
         self.wire.write("PATCH", f"api/tasks/{task}/", {"data": dict(data)})
 
     def delete_task(self, task: int) -> None:
-        """Delete one task."""
-        self.wire.write("DELETE", f"api/tasks/{task}/")
+        """Delete one task, unless somebody has."""
+        with suppress(GoneError):
+            self.wire.write("DELETE", f"api/tasks/{task}/")
 
     # ── readings ────────────────────────────────────────────────────────────────────────────────
 
@@ -258,51 +291,24 @@ class Studio:
         self.wire.write("POST", f"api/projects/{project.id}/import/predictions", list(predictions))
 
     def delete_prediction(self, prediction: int) -> None:
-        """Delete one prediction."""
-        self.wire.write("DELETE", f"api/predictions/{prediction}/")
+        """Delete one prediction, unless somebody has."""
+        with suppress(GoneError):
+            self.wire.write("DELETE", f"api/predictions/{prediction}/")
 
     def emails(self) -> dict[int, str]:
         """The e-mail address of each user id. It stays in memory: records hold pseudonyms."""
         return {user.id: user.email for user in self.wire.read("api/users/", list[_User])}
 
-    def _listed(self, path: str, wanted: dict[str, Any], kind: type[Any]) -> dict[int, Any]:
-        """Every entry of a paged list, by id.
-
-        A list that has become shorter meanwhile ends in a 404, also where entries slipped past: the
-        end is believed only when as many were seen as the list says it has.
-        """
-        for _ in range(PASSES):
-            found, total = self._one_pass(path, wanted, kind)
-            if len(found) >= total:
-                return found
-        what = f"{self.url}: {len(found)} of {total} were listed, as the list changed meanwhile"
-        raise UnusableAnswerError(f"{what}; run it again")
-
-    def _one_pass(
-        self, path: str, wanted: dict[str, Any], kind: type[Any]
-    ) -> tuple[dict[int, Any], int]:
-        page = self._page(path, wanted, kind, 1)
-        found, number = dict(page.entries), 1
-        while page.entries and len(found) < page.total:
-            number += 1
-            try:
-                page = self._page(path, wanted, kind, number)
-            except GoneError:
-                break
-            found |= page.entries
-        return found, page.total
-
-    def _page(self, path: str, wanted: dict[str, Any], kind: type[Any], number: int) -> Any:
-        """One page. Where an entry breaks it, that one is told without what breaks it."""
+    def _page(self, wanted: Mapping[str, Any]) -> _TaskPage:
+        """A page of tasks. Where an entry breaks it, that one is told without what breaks it."""
         try:
-            return self.wire.read(path, kind, wanted | {"page": number})
+            return self.wire.read("api/tasks/", _TaskPage, wanted)
         except BrokenError:
             if ",data" not in wanted["include"]:
                 raise
-        bare = {"include": wanted["include"].removesuffix(",data"), "page": number}
-        page = self.wire.read(path, kind, wanted | bare)
-        whole = [self._whole(entry) for entry in page.tasks]
-        return replace(page, tasks=whole)
+        bare = {**wanted, "include": wanted["include"].removesuffix(",data")}
+        page = self.wire.read("api/tasks/", _TaskPage, bare)
+        return replace(page, tasks=[self._whole(entry) for entry in page.tasks])
 
     def _whole(self, listed: _Listed) -> _Listed:
         try:
@@ -375,23 +381,27 @@ def _settings(config: str, help_html: str) -> dict[str, Any]:
     }
 
 
-def _changed_since(since: str) -> dict[str, Any]:
-    """The data manager's filter of tasks whose data or annotations changed after a time."""
-    condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime"}
-    return {"conjunction": "and", "items": [condition | {"value": since}]}
+def _query(since: str, after: int) -> str:
+    """The data manager's query: tasks that changed after a time, with ids beyond one, by id."""
+    values = (("updated_at", "Datetime", since), ("id", "Number", after))
+    items = [
+        {"filter": f"filter:tasks:{name}", "operator": "greater", "type": kind, "value": value}
+        for name, kind, value in values
+        if value
+    ]
+    return json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]})
 
 
-def _project(found: Mapping[str, Any]) -> Project:
+def _project(found: _ListedProject) -> Project:
     return Project(
-        id=int(found["id"]),
-        title=found.get("title") or "",
-        description=found.get("description") or "",
-        config=found.get("label_config") or "",
-        made=found.get("created_at") or "",
-        tasks=found.get("task_number") or 0,
-        annotations=(found.get("total_annotations_number") or 0)
-        + (found.get("skipped_annotations_number") or 0),
-        overlap=found.get("maximum_annotations") or 1,
+        id=found.id,
+        title=found.title or "",
+        description=found.description or "",
+        config=found.label_config or "",
+        made=found.created_at or "",
+        tasks=found.task_number or 0,
+        annotations=(found.total_annotations_number or 0) + (found.skipped_annotations_number or 0),
+        overlap=found.maximum_annotations or 1,
     )
 
 

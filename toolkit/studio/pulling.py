@@ -84,6 +84,7 @@ def pull(
         what = f"{studio.url}: project {project.id} is not the one that was pulled before"
         cure = "its server was set up anew? then pull with --new-origin; else check the address"
         raise UnusableAnswerError(f"{what}; {cure}")
+    since = _behind(since, studio.wire.seconds()) if since else ""
     now = (origin, *_keys(schema, documents))
     same = manifest is not None and (manifest.origin, manifest.schema, manifest.documents) == now
     if manifest and same and since:
@@ -169,11 +170,11 @@ class _Pull:
         self.names = {user: given[email] for user, email in emails.items()}
         for _ in range(PASSES):
             seconds = self.studio.wire.seconds()
-            until = _time(seconds - OVERLAP) if seconds else ""
             listed = self.studio.tasks(self.project, data=False, since=since)
+            until = _until(seconds, listed, since)
             self._take(listed, whole=not since)
             if self._adds_up(listed, whole=not since):
-                return until or _before(max((task.changed for task in listed), default=""))
+                return until
             # What came meanwhile lies after this pass; what slipped past it lies anywhere.
             since = "" if since else until
         what = f"{self.studio.url}: project {self.project.id} changed while it was pulled"
@@ -300,12 +301,22 @@ def _time(seconds: float) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _before(changed: str) -> str:
-    """A time somewhat before this one, both as the server writes them."""
+def _behind(since: str, seconds: float) -> str:
+    """Where to look from, if that lies behind the server's clock, which may have been put back."""
+    return "" if seconds and since > _time(seconds) else since
+
+
+def _until(seconds: float, listed: Sequence[Task], since: str) -> str:
+    """Where the next pull has to look from, given the server's clock and what was listed after it.
+
+    Never beyond the last change that was told: what stamps changes may have another clock than what
+    answers, and an edit is seen by its time alone.
+    """
     try:
-        return _time(datetime.fromisoformat(changed).timestamp() - OVERLAP)
+        latest = max(datetime.fromisoformat(task.changed).timestamp() for task in listed)
     except ValueError:
-        return ""
+        return since  # Nothing was listed, or without times.
+    return max(since, _time(min(seconds - OVERLAP, latest) if seconds else latest - OVERLAP))
 
 
 # ── from the history to readings ────────────────────────────────────────────────────────────────

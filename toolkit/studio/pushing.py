@@ -9,11 +9,9 @@ nobody has worked on, and an outdated suggestion of the same model.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ from toolkit.studio.journal import Journal
 from toolkit.studio.lock import alone
 from toolkit.studio.page import TEXT, drift, instructions, page
 from toolkit.studio.results import as_written, to_result
-from toolkit.studio.wire import ATTEMPTS, GoneError, pause_before
+from toolkit.studio.wire import Patience, RefusedError
 
 __all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
 
@@ -45,6 +43,9 @@ PART = 200
 
 BATCH_BYTES = 16 << 20
 """Bytes per request, about. A request is carried out whole or not at all, so none is too large."""
+
+REFUSED = 20
+"""So many tasks refused and none taken are no fault of the tasks."""
 
 Suggestions = Mapping[str, Sequence[tuple[str, Annotation]]]
 """By document, what annotators are shown to begin with: each a model's name and its reading."""
@@ -184,6 +185,8 @@ class _Push:
     changes: tuple[Change, ...] = ()
     sent: dict[str, int] = field(default_factory=dict)
     """The task of each document that was sent and of which the server told the number."""
+    refused: dict[str, Fault] = field(default_factory=dict)
+    """The documents that the server would not take."""
 
     def run(
         self, corpus: str, project: str, documents: Sequence[Document], *, dry_run: bool
@@ -228,13 +231,22 @@ class _Push:
         description = f"Made by toolkit push; keep this key: [toolkit:{self.key}]"
         title = f"{corpus} · {project}"
         config, help_html = page(self.schema), instructions(self.schema)
-        try:
-            self.studio.create_project(title, description, config, help_html)
-        except (UnreachableError, UnusableAnswerError):
-            if not find(self.studio, corpus, project):
+        patience = Patience(self.studio.wire.max_wait)
+        while True:
+            doubt: Exception | None = None
+            try:
+                self.studio.create_project(title, description, config, help_html)
+            except RefusedError:
                 raise
-        # Another machine may have made it at the same time: the older one counts.
-        return find(self.studio, corpus, project)[0]
+            except (UnreachableError, UnusableAnswerError) as error:
+                doubt = error
+            # Another machine may have made it at the same time: the older one counts.
+            if found := find(self.studio, corpus, project):
+                return found[0]
+            if doubt is None:
+                what = f"{self.studio.url}: the project that was made is not in the list"
+                raise UnusableAnswerError(f"{what}; is this a Label Studio server?")
+            patience.after(doubt)
 
     def _outdated(self, made: Project) -> bool:
         """Whether the page has to be replaced. Refuses to where somebody's work would be lost."""
@@ -302,6 +314,8 @@ class _Push:
                 self.progress(len(self.sent), len(plan.create))
             sure = (sending is None or sending.result()) and sure
         self.progress(len(plan.create), len(plan.create))
+        plan.create = [document for document in plan.create if document.id not in self.refused]
+        plan.faults += self.refused.values()
         expected = len(tasks) + len(plan.create)
         if sure and (not plan.create or self.studio.project(made.id).tasks == expected):
             return tasks
@@ -335,28 +349,39 @@ class _Push:
 
         Gives whether there was no doubt at all.
         """
-        waited = 0.0
-        for attempt in range(1, ATTEMPTS + 1):
+        patience = Patience(self.studio.wire.max_wait)
+        sure = True
+        while batch:
+            what = f"{self.studio.url}: the answer to an import does not number its tasks"
+            doubt: Exception = UnusableAnswerError(f"{what}; is this a Label Studio server?")
             try:
                 ids = self.studio.import_tasks(made, list(batch.values()))
                 if len(ids) == len(batch):
                     self.sent |= zip(batch, ids, strict=True)
-                    return attempt == 1
-                doubt: Exception | None = None
+                    return sure
+            except RefusedError as error:
+                return self._halve(made, batch, error) and sure
             except (UnreachableError, UnusableAnswerError) as error:
                 doubt = error
-                pause = pause_before(attempt, getattr(error, "retry_after", None))
-                waited += pause
-                if attempt == ATTEMPTS or waited > self.studio.wire.max_wait:
-                    raise
-                time.sleep(pause)
+            sure = False
+            patience.after(doubt)
             absent = _absent(batch, self.studio.tasks(made))
-            if not absent:
-                return False
             batch = {name: batch[name] for name in absent}
-        if doubt:
-            raise doubt
-        return False
+        return sure
+
+    def _halve(self, made: Project, batch: Mapping[str, bytes], error: RefusedError) -> bool:
+        """Send by halves what the server refused for one task of it, which is set aside alone."""
+        if len(batch) > 1:
+            tasks, half = list(batch.items()), len(batch) // 2
+            sure = self._send(made, dict(tasks[:half]))
+            return self._send(made, dict(tasks[half:])) and sure
+        if len(self.refused) == REFUSED and not self.sent:
+            raise error
+        (document,) = batch
+        what = f"{document}: Label Studio refuses its task ({error.detail})"
+        fault = Fault("documents", 0, what, "mend the document, or take it out", "refused")
+        self.refused[document] = fault
+        return True
 
     def _payload(self, document: Document) -> dict[str, Any]:
         task: dict[str, Any] = {"data": _task_data(document)}
@@ -388,13 +413,9 @@ class _Push:
                     cure = "delete one of the two in Label Studio"
                     plan.faults.append(Fault("documents", 0, what, cure, "doubled"))
                 else:
-                    self._delete(extra.id)
+                    self.studio.delete_task(extra.id)
                     removed += 1
         return removed
-
-    def _delete(self, task: int) -> None:
-        with suppress(GoneError):  # A push from another machine was faster.
-            self.studio.delete_task(task)
 
     # ── suggestions ─────────────────────────────────────────────────────────────────────────────
 

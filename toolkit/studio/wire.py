@@ -2,7 +2,8 @@
 
 The SDK authenticates, by either kind of token. Its own requests are repeated when the connection
 drops, which imports tasks twice; so a request that changes something is sent once here, and after any
-doubt `push` asks the server what it has. Reading is tried again, as long as `max_wait` allows.
+doubt `push` asks the server what it has. Reading is tried again, as long as `max_wait` allows, and so
+is what may be said twice: a change that names the whole of what is to be, or a deletion.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokenError",
     "GoneError",
+    "Patience",
+    "RefusedError",
     "Wire",
     "our_errors",
-    "pause_before",
     "sdk_errors",
     "wired",
 ]
@@ -56,8 +58,20 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that another try may better. A locked database is a 500."""
 
 
+REFUSALS = frozenset({400, 413, 422})
+"""Answers to what is wrong or too large."""
+
+
 class GoneError(UnusableAnswerError):
     """What was asked for is not there, or not any more."""
+
+
+class RefusedError(UnusableAnswerError):
+    """The server would not take what was sent, and took none of it. `detail` is what it says."""
+
+    def __init__(self, message: str, detail: str) -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class BrokenError(UnreachableError):
@@ -114,6 +128,25 @@ class _Access:
     access: str
 
 
+@dataclass
+class Patience:
+    """How long something is tried: so often, and with so many seconds of waiting, all in all."""
+
+    max_wait: float
+    attempts: int = ATTEMPTS
+    made: int = 0
+    waited: float = 0
+
+    def after(self, error: Exception) -> None:
+        """Wait before the next attempt, or raise the error when there is to be none."""
+        self.made += 1
+        pause = _pause_before(self.made, getattr(error, "retry_after", None))
+        self.waited += pause
+        if self.made >= self.attempts or self.waited > self.max_wait:
+            raise error
+        time.sleep(pause)
+
+
 @dataclass(frozen=True)
 class Wire:
     """Requests to one server as one user."""
@@ -144,43 +177,46 @@ class Wire:
         attempts: int = ATTEMPTS,
     ) -> T:
         """What a GET answers, as a typed value. Tried again when the server is busy or away."""
-        return self._decoded(self._patiently(path, params, attempts), kind)
+        return self._decoded(self._patiently("GET", path, params, attempts=attempts), kind)
 
     def read_each(
         self, path: str, kind: type[T], params: Mapping[str, Any] | None = None
     ) -> Iterator[T]:
         """The entries of a long list that a GET answers, one at a time, so that memory stays flat."""
-        answer = self._patiently(path, params, ATTEMPTS)
+        answer = self._patiently("GET", path, params)
         with _understood(self.url):
             yield from files.decode_each(answer.content, kind)
 
     def _patiently(
-        self, path: str, params: Mapping[str, Any] | None, attempts: int
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        *,
+        attempts: int = ATTEMPTS,
     ) -> httpx.Response:
-        waited = 0.0
-        for attempt in range(1, attempts + 1):
+        patience = Patience(self.max_wait, attempts)
+        while True:
             try:
-                return self._request("GET", path, params=params)
+                return self._request(method, path, params=params, content=content)
             except UnreachableError as error:
-                pause = pause_before(attempt, error.retry_after)
-                waited += pause
-                if attempt == attempts or waited > self.max_wait:
-                    raise
-                time.sleep(pause)
-        raise AssertionError  # The last attempt returns or raises.
+                patience.after(error)
 
     def write(self, method: str, path: str, body: Any = None, kind: type[T] | None = None) -> T:
-        """What a request that changes something answers. It is sent once; bytes are JSON already.
+        """What a request that changes something answers. A POST is sent once; bytes are JSON already.
 
-        When it raises `UnreachableError` or `UnusableAnswerError` it may have been carried out.
+        When it raises `UnreachableError` or `UnusableAnswerError` it may have been carried out; not so
+        with `RefusedError`.
         """
         content = body if isinstance(body, bytes) or body is None else _encoded(body)
-        answer = self._request(method, path, content=content)
+        attempts = 1 if method == "POST" else ATTEMPTS
+        answer = self._patiently(method, path, content=content, attempts=attempts)
         return self._decoded(answer, kind or Any) if answer.content else None  # type: ignore[return-value]
 
     def seconds(self) -> float:
         """The server's own clock, as its answers' heads tell it; 0 when they do not."""
-        date = self._request("GET", "api/version/").headers.get("Date", "")
+        date = self._patiently("GET", "api/version/").headers.get("Date", "")
         try:
             return parsedate_to_datetime(date).timestamp()
         except ValueError:
@@ -231,7 +267,7 @@ def _understood(url: str) -> Iterator[None]:
         raise UnusableAnswerError(f"{what}; is this a Label Studio server?") from error
 
 
-def pause_before(attempt: int, retry_after: float | None) -> float:
+def _pause_before(attempt: int, retry_after: float | None) -> float:
     """Seconds before the next attempt: as the server wishes, else longer each time, with jitter."""
     if retry_after is not None:
         return retry_after
@@ -320,8 +356,7 @@ def our_errors(url: str) -> Iterator[None]:
     except httpx.HTTPStatusError as error:
         raise _from_answer(url, error.response) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        what = f"{url}: cannot be reached ({type(error).__name__}{_reason(error)})"
-        raise UnreachableError(f"{what}; check the address, or: toolkit studio start") from error
+        raise UnreachableError(_unreached(url, error)) from error
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         # An answer of another shape than we expect.
         what = f"{url}: an answer that cannot be read ({type(error).__name__})"
@@ -345,11 +380,17 @@ def sdk_errors(url: str) -> Iterator[None]:
             raise UnusableAnswerError(f"{url}: an answer that cannot be read; try again") from error
 
 
-def _reason(error: Exception) -> str:
-    """Why a certificate or a name was refused, in the system's words."""
+def _unreached(url: str, error: Exception) -> str:
+    """Why nobody was reached: for a certificate or a name that was refused, in the system's words."""
     said = str(error)
-    telling = "certificate" in said or "Name or service" in said or "resolution" in said
-    return f": {said[:200]}" if telling else ""
+    certificate = "certificate" in said
+    telling = certificate or "Name or service" in said or "resolution" in said
+    what = (
+        f"{url}: cannot be reached ({type(error).__name__}{f': {said[:200]}' if telling else ''})"
+    )
+    if certificate:
+        return f"{what}; mend the certificate, or name the one to trust in SSL_CERT_FILE"
+    return f"{what}; check the address, or: toolkit studio start"
 
 
 def _from_answer(url: str, answer: httpx.Response) -> Exception:
@@ -357,18 +398,21 @@ def _from_answer(url: str, answer: httpx.Response) -> Exception:
         body = answer.json()
     except ValueError:
         body = None
-    return _from_status(url, answer.status_code, body, answer.headers.get("Retry-After"))
+    wait, path = answer.headers.get("Retry-After"), answer.request.url.path
+    return _from_status(url, answer.status_code, body, wait, path)
 
 
-def _from_status(url: str, status: int | None, body: Any, wait: str | None) -> Exception:
-    detail = ""
-    if isinstance(body, dict):
-        found = str(body.get("validation_errors") or body.get("detail") or "")[:300]
-        detail = f" ({found})" if found else ""
+def _from_status(
+    url: str, status: int | None, body: Any, wait: str | None, path: str = ""
+) -> Exception:
+    said = body if isinstance(body, dict) else {}
+    found = str(said.get("validation_errors") or said.get("detail") or "")[:300]
+    detail = f" ({found})" if found else ""
     if status == 401:
         return _refused(url)
     if status == 403:
-        return NotAllowedError(f"{url}: not allowed{detail}; ask the project's owner")
+        cure = "ask the project's owner to let in the user whose token this is"
+        return NotAllowedError(f"{url}{path}: not allowed{detail}; {cure}")
     if status in BUSY:
         what = f"{url}: answered {status}{detail}"
         kind = BrokenError if status == 500 else UnreachableError
@@ -378,7 +422,8 @@ def _from_status(url: str, status: int | None, body: Any, wait: str | None) -> E
     if status is not None and status < 400:
         what = f"{url}: answered {status}, but not as Label Studio does"
         return UnusableAnswerError(f"{what}; give the address Label Studio's own pages have")
-    return UnusableAnswerError(f"{url}: answered {status}{detail}; mend what it names")
+    what = f"{url}: answered {status}{detail}; mend what it names"
+    return RefusedError(what, found) if status in REFUSALS else UnusableAnswerError(what)
 
 
 def _refused(url: str) -> NotAllowedError:
