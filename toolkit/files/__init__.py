@@ -21,6 +21,7 @@ from toolkit.files.tree import Lines, read_yaml, read_yaml_lines
 from toolkit.files.writing import (
     json_line,
     record,
+    refuse_unwritable,
     render,
     write_jsonl,
     write_lines,
@@ -42,6 +43,7 @@ __all__ = [
     "read_yaml",
     "read_yaml_lines",
     "record",
+    "refuse_unwritable",
     "render",
     "resource",
     "sha256",

@@ -108,7 +108,7 @@ class Wire:
 
     def seconds(self) -> float:
         """The server's own clock, as its answers' heads tell it; 0 when they do not."""
-        date = self._request("GET", "api/version/").headers.get("Date", "")
+        date = self._patiently("api/version/", None, ATTEMPTS).headers.get("Date", "")
         try:
             return parsedate_to_datetime(date).timestamp()
         except ValueError:
