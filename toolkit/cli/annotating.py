@@ -43,12 +43,15 @@ def push(
     Only what is missing or changed is sent, so a second push changes nothing. A document that Label
     Studio could not hold is set aside and named; a schema that would break annotations is refused.
     """
+    from toolkit import files
     from toolkit.cli.exchange import push_corpus
     from toolkit.corpus import Corpus
 
+    corpus = Corpus.load(root)
+    files.refuse_unwritable(files.home())
     told = push_corpus(
         connection(url, max_wait),
-        Corpus.load(root),
+        corpus,
         project,
         overwrite=overwrite_page,
         dry_run=dry_run,
@@ -81,12 +84,15 @@ def pull(
     What was ever pulled stays in the corpus's history. What cannot be accepted is set aside with its
     reasons in quarantine.jsonl. Every annotation the server counts is accounted for.
     """
-    from toolkit.cli.exchange import pull_corpus, pull_text
+    from toolkit.cli.exchange import pull_corpus, pull_text, refuse_unwritable
     from toolkit.corpus import Corpus
 
+    corpus = Corpus.load(root)
+    if not dry_run:
+        refuse_unwritable(root)
     told = pull_corpus(
         connection(url, max_wait),
-        Corpus.load(root),
+        corpus,
         project,
         dry_run=dry_run,
         new_origin=new_origin,
