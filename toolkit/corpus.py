@@ -202,10 +202,7 @@ class Corpus:
         nothing changes.
         """
         path = self.path_of(annotator)
-        held = {
-            files.decode(line, _Named).document: line
-            for _, _, line in (files.read_lines(path) if path.is_file() else ())
-        }
+        held = dict(_lines_held(path)) if path.is_file() else {}
         counts: Counter[str] = Counter()
         for document, line in lines.items():
             before = held.pop(document, None)
@@ -322,6 +319,16 @@ class Corpus:
             path = self.root / name
             digest.update(path.read_bytes() if path.is_file() else b"")
         return digest.hexdigest()
+
+
+def _lines_held(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The document of each line of an annotator's file, and the line."""
+    for number, _, line in files.read_lines(path):
+        try:
+            yield files.decode(line, _Named).document, line
+        except ValueError as error:
+            what, cure = f"not a reading: {error}", "mend the line, or delete it and pull again"
+            raise InvalidDataError([Fault(str(path), number, what, cure)]) from error
 
 
 def read_predictions(

@@ -3,6 +3,7 @@
     ToolkitError
       UsageError             2   a wrong argument, a missing file, a wrong configuration
       InvalidDataError       3   a schema, corpus, annotation or prediction that is not valid
+        DamagedError        14   a history that is not what was pulled
       UnreachableError      10   the server cannot be reached
       NotAllowedError       11   the server refused the token
       UnusableAnswerError   12   the server answered something that cannot be used
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = [
+    "DamagedError",
     "DiskError",
     "Fault",
     "IntegrityError",
@@ -75,6 +77,12 @@ class InvalidDataError(ToolkitError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(map(str, self.faults)))
+
+
+class DamagedError(InvalidDataError):
+    """A history whose lines were altered, lost or left half-merged. Carries every `Fault` found."""
+
+    exit_code = 14
 
 
 class UnreachableError(ToolkitError):

@@ -36,7 +36,8 @@ ROUTES = [
 class FakeStudio:
     """One server with its own memory. Use it as a context; `url` and `token` lead to it.
 
-    `redirect` sends every request to another server; `claimed` is said to be the length of task lists.
+    `redirect` sends every request to another server; `claimed` is said to be the length of task lists;
+    `ahead` is by how many seconds its clock is before ours.
     """
 
     def __init__(self):
@@ -50,6 +51,7 @@ class FakeStudio:
         self.routes = ROUTES
         self.faults = deque()
         self.redirect, self.claimed = "", None
+        self.ahead = 0.0
         self.requests = []
         self.add_user("admin@example.com", token=self.token)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -5,7 +5,7 @@ import operator
 import re
 from datetime import datetime
 
-from fake_studio.wire import RefusedError, invalid, now
+from fake_studio.wire import RefusedError, invalid
 from fake_studio.work import drafts_of, live, new_annotation, new_prediction, who
 
 OPERATORS = {
@@ -24,7 +24,7 @@ def new_task(request, project, data, meta=None):
     """A task that nobody has worked on."""
     studio = request.studio
     task = {"id": studio.number(), "data": data, "meta": meta or {}, "project": project["id"]}
-    task |= {"created_at": now(), "updated_at": now(), "updated_by": None}
+    task |= {"created_at": request.now(), "updated_at": request.now(), "updated_by": None}
     studio.tasks[task["id"]] = task
     return task
 
@@ -201,7 +201,9 @@ def moment(text):
 def change_task(request, number):
     """Other data, which is not looked at."""
     task, given = request.one("tasks", number), request.json
-    task.update({name: given[name] for name in ("data", "meta") if name in given}, updated_at=now())
+    task.update(
+        {name: given[name] for name in ("data", "meta") if name in given}, updated_at=request.now()
+    )
     return 200, counted(request, task) | live(request, number)
 
 

@@ -48,11 +48,6 @@ def unknown(field, number):
     return invalid(**{field: [f'Invalid pk "{number}" - object does not exist.']})
 
 
-def now():
-    """The time as Label Studio writes it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
@@ -121,6 +116,15 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(text[: len(text) // 2] if cut else text)
         except (BrokenPipeError, ConnectionResetError):
             pass  # The client lost patience.
+
+    def now(self):
+        """The time by the server's clock, as Label Studio writes it."""
+        moment = datetime.fromtimestamp(time.time() + self.server.studio.ahead, UTC)
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def date_time_string(self, timestamp=None):
+        """The time by the server's clock, as the head of every answer tells it."""
+        return super().date_time_string(timestamp or time.time() + self.server.studio.ahead)
 
     def answer(self):
         """Status, body, and what else `send` takes."""

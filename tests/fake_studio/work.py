@@ -3,7 +3,7 @@
 import uuid
 from xml.etree import ElementTree as ET
 
-from fake_studio.wire import RefusedError, invalid, now, unknown
+from fake_studio.wire import RefusedError, invalid, unknown
 
 ONLY_EXPORTED = {"prediction", "result_count", "unique_id"}
 CHANGEABLE = {
@@ -19,7 +19,7 @@ CHANGEABLE = {
 
 def touch(request, task, user=True):
     """Move the time of a task: somebody worked on it."""
-    task.update(updated_at=now(), updated_by=request.user["id"] if user else None)
+    task.update(updated_at=request.now(), updated_by=request.user["id"] if user else None)
 
 
 def live(request, task):
@@ -68,8 +68,8 @@ def new_annotation(request, task, given, imported=False):
         "was_cancelled": given.get("was_cancelled", False),
         "ground_truth": given.get("ground_truth", imported),
         "lead_time": None if given.get("lead_time") is None else float(given["lead_time"]),
-        "created_at": now(),
-        "updated_at": now(),
+        "created_at": request.now(),
+        "updated_at": request.now(),
         "draft_created_at": None,
         "updated_by": None if imported else request.user["id"],
         "parent_prediction": None if imported else given.get("parent_prediction"),
@@ -115,7 +115,7 @@ def change_annotation(request, number):
     annotation, given = request.one("annotations", number), request.json
     check(request, given)
     annotation.update({name: given[name] for name in given if name in CHANGEABLE})
-    annotation.update(updated_at=now(), updated_by=request.user["id"])
+    annotation.update(updated_at=request.now(), updated_by=request.user["id"])
     touch(request, request.studio.tasks[annotation["task"]])
     return 200, shown(annotation)
 
@@ -144,7 +144,11 @@ def draft(request, number, annotation=None):
     given, email = request.json, request.user["email"]
     request.one("tasks", number)
     entry = {"id": request.studio.number(), "user": email, "result": given["result"]}
-    entry |= {"lead_time": given.get("lead_time"), "created_at": now(), "updated_at": now()}
+    entry |= {
+        "lead_time": given.get("lead_time"),
+        "created_at": request.now(),
+        "updated_at": request.now(),
+    }
     entry |= {"task": number, "annotation": annotation}
     request.studio.drafts[entry["id"]] = entry
     return 201, entry
@@ -153,7 +157,7 @@ def draft(request, number, annotation=None):
 def change_draft(request, number):
     """More work that has not been submitted."""
     entry = request.one("drafts", number)
-    entry.update(result=request.json["result"], updated_at=now())
+    entry.update(result=request.json["result"], updated_at=request.now())
     return 200, entry
 
 
@@ -179,8 +183,8 @@ def new_prediction(request, task, given, version="undefined"):
         "result": given["result"],
         "model_version": given.get("model_version", version),
         "score": given.get("score"),
-        "created_at": now(),
-        "updated_at": now(),
+        "created_at": request.now(),
+        "updated_at": request.now(),
         "task": task["id"],
         "project": task["project"],
     }

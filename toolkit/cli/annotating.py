@@ -43,10 +43,12 @@ def push(
     Only what is missing or changed is sent, so a second push changes nothing. A document that Label
     Studio could not hold is set aside and named; a schema that would break annotations is refused.
     """
+    from toolkit import files
     from toolkit.cli.exchange import push_corpus
     from toolkit.corpus import Corpus
 
     corpus = Corpus.load(root)  # First, so that a fault in it costs no request.
+    files.refuse_unwritable(files.home())
     told = push_corpus(
         connection(url, max_wait),
         corpus,
@@ -82,10 +84,12 @@ def pull(
     What was ever pulled stays in the corpus's history. What cannot be accepted is set aside with its
     reasons in quarantine.jsonl. Every annotation the server counts is accounted for.
     """
-    from toolkit.cli.exchange import pull_corpus, pull_text
+    from toolkit.cli.exchange import pull_corpus, pull_text, refuse_unwritable
     from toolkit.corpus import Corpus
 
     corpus = Corpus.load(root)
+    if not dry_run:
+        refuse_unwritable(root)
     told = pull_corpus(
         connection(url, max_wait),
         corpus,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.terminal import figure, table
-from toolkit.errors import Fault, InvalidDataError
+from toolkit.errors import DamagedError, Fault, InvalidDataError
 from toolkit.schema import Schema, Usage, changes
 from toolkit.spans import GOLD
 
@@ -53,6 +53,12 @@ def check_paths(
         except InvalidDataError as error:
             faults += error.faults
     return checked, faults
+
+
+def refusal(faults: Sequence[Fault]) -> InvalidDataError:
+    """The error of these faults. One that lies in a history outweighs the others."""
+    damaged = any(Path(fault.place).parent.name == "history" for fault in faults)
+    return (DamagedError if damaged else InvalidDataError)(faults)
 
 
 def server_facts(studio: Studio, roots: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:

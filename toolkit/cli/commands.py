@@ -86,7 +86,6 @@ def check(
     would change for its annotations.
     """
     from toolkit.cli import checks
-    from toolkit.errors import InvalidDataError
 
     chosen = paths or _everything()
     checked, faults = checks.check_paths(chosen, with_gate=with_gate, freeze=freeze)
@@ -107,7 +106,7 @@ def check(
     told["faults"] = [str(fault) for fault in faults]
     result(told, as_json=as_json, text="\n".join(lines))
     if faults:
-        raise InvalidDataError(faults)
+        raise checks.refusal(faults)
 
 
 @app.command()

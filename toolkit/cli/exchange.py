@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit import files
 from toolkit.cli.terminal import progress
-from toolkit.errors import UsageError
+from toolkit.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.corpus import Corpus
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from toolkit.studio.client import Project
 
 PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
+
+CLOCK = 5
+"""Seconds by which two clocks may part between two pulls: less than a pull looks back."""
 
 
 def push_corpus(
@@ -102,6 +106,8 @@ def pull_corpus(
     if not projects:
         name = f"{corpus.name}/{project}" if project else corpus.name
         raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
+    # Where two machines made a project at once, the oldest of its name counts, as for a push.
+    projects = list({_name(found): found for found in reversed(projects)}.values())[::-1]
     with alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}"):
         return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
 
@@ -117,6 +123,7 @@ def _pull(
     from toolkit.studio import History, pull
 
     held = _quarantine(corpus.root)
+    skew = _skew(studio)
     texts = corpus.texts
     pulled = []
     for found in projects:
@@ -131,7 +138,7 @@ def _pull(
                 history,
                 corpus.schema,
                 texts,
-                since=_since(studio.url, corpus.root, history) if known else "",
+                since=_since(studio.url, corpus.root, history, skew) if known else "",
                 refused={record["event"]: record for record in refused if "event" in record},
                 new_origin=new_origin,
                 progress=advance,
@@ -141,9 +148,12 @@ def _pull(
     lines = _merged((history.project, part.lines) for history, part in fresh)
     _keep_read_elsewhere(corpus.root, lines, {history.project for history, _ in fresh})
     counts: Counter[str] = Counter()
+    for annotator, found_lines in lines.items():
+        corpus.merge(annotator, found_lines, dry_run=True)  # Refuses what it cannot read.
+    sealed = {history.project: part.manifest for history, part in pulled}
     if not dry_run:
         for history, part in fresh:
-            history.write(part.manifest)
+            sealed[history.project] = history.write(part.manifest)
     for annotator, found_lines in lines.items():
         counts += corpus.merge(annotator, found_lines, dry_run=dry_run)
     quarantine = {
@@ -153,8 +163,8 @@ def _pull(
     if not dry_run:
         _write_quarantine(corpus.root, quarantine)
         for history, part in pulled:
-            _remember(studio.url, corpus.root, history, part.since)
-    manifests = [part.manifest for _, part in pulled]
+            _remember(studio.url, corpus.root, history, part.since, skew)
+    manifests = list(sealed.values())
     readings = sum(manifest.read + manifest.skipped for manifest in manifests)
     return {
         "created": counts["created"],
@@ -165,9 +175,23 @@ def _pull(
         "retracted": sum(part.retracted for _, part in pulled),
         **{name: sum(getattr(manifest, name) for manifest in manifests) for name in PULL_COUNTS},
         "annotators": sorted(corpus.annotators),
-        "projects": {history.project: asdict(part.manifest) for history, part in pulled},
+        "projects": {name: asdict(manifest) for name, manifest in sealed.items()},
         "dry_run": dry_run,
     }
+
+
+def refuse_unwritable(root: Path) -> None:
+    """Raises `DiskError` where a pull could not write: before anything is asked of a server.
+
+    The folders of a corpus may be links to elsewhere. A file must not be one: it would be replaced.
+    """
+    for folder in (files.home(), root, root / "history", root / "annotators"):
+        files.refuse_unwritable(folder)
+    written = [*(root / "history").glob("*"), *(root / "annotators").glob("*")]
+    for path in sorted([*written, root / "quarantine.jsonl"]):
+        if path.is_symlink():
+            what = f"{path}: is a link, which a pull would replace by a file"
+            raise DiskError(f"{what}; put the file itself there, or link the folder")
 
 
 def pull_text(told: Mapping[str, Any]) -> str:
@@ -240,17 +264,29 @@ def _write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, An
 # ── where the next pull looks from ──────────────────────────────────────────────────────────────
 
 
-def _since(url: str, root: Path, history: History) -> str:
-    """Where the last pull from here left off, if the corpus's files are as it left them."""
+def _skew(studio: Studio) -> float | None:
+    """By how many seconds the server's clock is before ours."""
+    seconds = studio.wire.seconds()
+    return seconds - time.time() if seconds else None
+
+
+def _same_clock(then: float | None, now: float | None) -> bool:
+    """Whether neither clock was set meanwhile: times from before would say nothing."""
+    return abs(then - now) < CLOCK if then is not None and now is not None else then is now
+
+
+def _since(url: str, root: Path, history: History, skew: float | None) -> str:
+    """Where the last pull from here left off, if files and clocks are as it left them."""
     path = _cursor(url, root, history)
     if not path.is_file():
         return ""
     held = files.read_json(path)
-    return str(held.get("since", "")) if held.get("seal") == _seal(root, history) else ""
+    known = held.get("seal") == _seal(root, history) and _same_clock(held.get("skew"), skew)
+    return str(held.get("since", "")) if known else ""
 
 
-def _remember(url: str, root: Path, history: History, since: str) -> None:
-    held = {"seal": _seal(root, history), "since": since}
+def _remember(url: str, root: Path, history: History, since: str, skew: float | None) -> None:
+    held = {"seal": _seal(root, history), "since": since, "skew": skew}
     files.write_text(_cursor(url, root, history), json.dumps(held), private=True)
 
 

@@ -24,6 +24,7 @@ from toolkit.files.tree import Lines, read_yaml, read_yaml_lines
 from toolkit.files.writing import (
     json_line,
     record,
+    refuse_unwritable,
     render,
     replacing,
     write_jsonl,
@@ -48,6 +49,7 @@ __all__ = [
     "read_yaml",
     "read_yaml_lines",
     "record",
+    "refuse_unwritable",
     "render",
     "replacing",
     "resource",

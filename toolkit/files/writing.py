@@ -18,6 +18,7 @@ from toolkit.errors import DiskError
 __all__ = [
     "json_line",
     "record",
+    "refuse_unwritable",
     "render",
     "replacing",
     "write_jsonl",
@@ -130,6 +131,38 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Raises `DiskError` unless files can be made in this folder, or where it would be made."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        cure = "make it writable or choose another folder"
+        raise DiskError(f"{folder}: cannot be written ({error.strerror}); {cure}") from error
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of this one whose writers were killed."""
+    prefix = f".{path.name}."
+    for found in path.parent.iterdir():
+        process = found.name.removeprefix(prefix).partition(".")[0]
+        if found.name.startswith(prefix) and process.isdecimal() and not _runs(int(process)):
+            found.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
 def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
     """Write to a temporary file beside it and rename; a file that would not change is not touched.
 
@@ -138,7 +171,9 @@ def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _remove_leftovers(path)
+        prefix = f".{path.name}.{os.getpid()}."
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as handle:
             for chunk in chunks:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import files
-from toolkit.errors import Fault, InvalidDataError
+from toolkit.errors import DamagedError, Fault, InvalidDataError
 
 __all__ = ["Event", "History", "Manifest", "verify"]
 
@@ -153,8 +153,7 @@ class History:
         try:
             return files.decode(path.read_bytes(), Manifest)
         except ValueError as error:
-            what, cure = f"not a manifest: {error}", "restore it, or delete it and pull again"
-            raise InvalidDataError([Fault(str(path), 0, what, cure, "manifest")]) from error
+            raise DamagedError([_manifest_fault(path, error)]) from error
 
     @property
     def events(self) -> dict[str, Event]:
@@ -171,8 +170,17 @@ class History:
                         continue
                     self._events[event.id] = event
                 if faults:
-                    raise InvalidDataError(faults)
+                    raise DamagedError(faults)
         return self._events
+
+    def refuse_damaged(self) -> None:
+        """Raises `DamagedError` unless the file is what was pulled, or a whole merge of such files."""
+        manifest = self.manifest
+        if manifest and files.sha256(self.path) == manifest.sha256:
+            return
+        faults = _file_faults(self) + _lost_lines(self, manifest)
+        if faults:
+            raise DamagedError(faults)
 
     @property
     def live(self) -> dict[tuple[str, int], Event]:
@@ -207,7 +215,9 @@ def verify(root: Path) -> list[Fault]:
     """Every fault of a corpus's history: altered, lost or added lines, counts that do not add up."""
     faults: list[Fault] = []
     folder = root / "history"
-    names = {path.stem for path in folder.glob("*.json*")} if folder.is_dir() else set()
+    # What a killed pull left half-written is called otherwise.
+    found = folder.iterdir() if folder.is_dir() else ()
+    names = {path.stem for path in found if path.suffix in {".json", ".jsonl"}}
     for name in sorted(names):
         history = History(root, name)
         try:
@@ -233,7 +243,10 @@ def _file_faults(history: History) -> list[Fault]:
         except ValueError as error:
             faults.append(_line_fault(history.path, number, str(error)))
             continue
-        if not event.genuine:
+        if line.endswith(b"\r"):
+            what, cure = "the line ends in CRLF", "restore the file with -text in .gitattributes"
+            faults.append(Fault(str(history.path), number, what, cure, "line-end"))
+        elif not event.genuine:
             what, cure = "the line is not what was pulled", "restore the file from git"
             faults.append(Fault(str(history.path), number, what, cure, "checksum"))
         known.add(event.id)
@@ -249,9 +262,9 @@ def _manifest_faults(history: History) -> list[Fault]:
     if manifest is None:
         what, cure = "no manifest beside the events", "pull again"
         return [Fault(place, 0, what, cure, "manifest")]
-    faults = []
-    if files.sha256(history.path) != manifest.sha256:
-        lines = sum(1 for _ in files.read_lines(history.path)) if history.path.is_file() else 0
+    faults = _lost_lines(history, manifest)
+    if not faults and files.sha256(history.path) != manifest.sha256:
+        lines = _count(history.path)
         what = f"{history.path.name} has {lines} lines that are not the {manifest.lines} it seals"
         cure = "restore it from git; after a merge, pull again to seal both sides"
         faults.append(Fault(place, 0, what, cure, "checksum"))
@@ -260,6 +273,27 @@ def _manifest_faults(history: History) -> list[Fault]:
         what = f"{parts} annotations are accounted for, of {manifest.annotations} on the server"
         faults.append(Fault(place, 0, what, "pull again", "conservation"))
     return faults
+
+
+def _lost_lines(history: History, manifest: Manifest | None) -> list[Fault]:
+    """A history only ever grows, also when two are merged."""
+    lines = _count(history.path)
+    if manifest is None or lines >= manifest.lines:
+        return []
+    what = f"{manifest.lines} lines were pulled, and {lines} are left"
+    return [Fault(str(history.path), 0, what, "restore the file from git", "lost-lines")]
+
+
+def _count(path: Path) -> int:
+    return sum(1 for _ in files.read_lines(path)) if path.is_file() else 0
+
+
+def _manifest_fault(path: Path, error: ValueError) -> Fault:
+    if b"<<<<<<<" in path.read_bytes():
+        cure = "keep either side, then pull again"
+        return Fault(str(path), 0, "a merge was not finished here", cure, "merge")
+    cure = "restore it, or delete it and pull again"
+    return Fault(str(path), 0, f"not a manifest: {error}", cure, "manifest")
 
 
 def _line_fault(path: Path, number: int, error: str) -> Fault:

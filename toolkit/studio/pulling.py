@@ -92,6 +92,7 @@ def pull(
         known = (manifest.tasks, manifest.annotations)
         if counted == known and not studio.tasks(project, data=False, since=since):
             return Pulled(manifest, since, fresh=False, quarantine=tuple((refused or {}).values()))
+    history.refuse_damaged()
     job = _Pull(studio, project, history, origin, progress)
     until = job.run(since if same else "")
     touched = job.touched if same and since and refused is not None else None
