@@ -1,8 +1,8 @@
 """Label Studio: a schema as a labelling page, documents pushed, annotations pulled, a local server.
 
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
-`results` (our values to Label Studio's and back), `arms` (who sees no suggestions), `lock` (one at a
-time), `wire` and `client` (requests and what they ask), `database` (where a local server's data lie),
+`results` (our values to Label Studio's and back), `arms` (who sees no suggestions), `dealing` (who reads
+what), `lock` (one at a time), `wire` and `client` (requests and what they ask), `database` (where a local server's data lie),
 `server` (a local one), `people` (its users), `journal` and `pushing` (documents there), `submitting`
 (readings handed in by program), `history` and `pulling` (annotations back), `backend` (a model that
 suggests).
@@ -11,6 +11,7 @@ suggests).
 from toolkit.studio.arms import in_control
 from toolkit.studio.backend import Serving, ml_backend, serving
 from toolkit.studio.client import Studio, connect
+from toolkit.studio.dealing import deal
 from toolkit.studio.history import History, verify
 from toolkit.studio.people import Person, invite, pseudonyms
 from toolkit.studio.pulling import Pulled, pull, read
@@ -27,6 +28,7 @@ __all__ = [
     "Serving",
     "Studio",
     "connect",
+    "deal",
     "find",
     "in_control",
     "invite",

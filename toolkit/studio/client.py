@@ -34,7 +34,7 @@ PASSES = 3
 
 PROJECT_FIELDS = (
     *("id", "title", "description", "label_config", "created_at", "maximum_annotations"),
-    *("task_number", "total_annotations_number", "skipped_annotations_number"),
+    *("task_number", "total_annotations_number", "skipped_annotations_number", "model_version"),
 )
 
 
@@ -44,6 +44,7 @@ class Project:
 
     `made` is when it was created, by the server's clock: with the id, what tells it from another
     project that has its place after a server was set up anew. Skipped documents count as annotated.
+    `shown` is the model whose suggestions annotators see.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Project:
     tasks: int = 0
     annotations: int = 0
     overlap: int = 1
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Whose suggestions lay before the annotator."""
+    """Whose suggestions lay before the annotator.
+
+    The server notes it when an annotation is made, if the task then had a suggestion of the model that
+    the project shows; what comes later, or from another model, is not noted.
+    """
 
     model_version: str | None = None
 
@@ -254,6 +260,11 @@ class Studio:
         """Add predictions to tasks that are there: each `{"task", "result", "model_version"}`."""
         self.wire.write("POST", f"api/projects/{project.id}/import/predictions", list(predictions))
 
+    def show(self, project: Project, model: str) -> None:
+        """Let annotators see what this model suggests, which must be there, and no other's."""
+        body = {"show_collab_predictions": True, "model_version": model}
+        self.wire.write("PATCH", f"api/projects/{project.id}/", body)
+
     def delete_prediction(self, prediction: int) -> None:
         """Delete one prediction."""
         self.wire.write("DELETE", f"api/predictions/{prediction}/")
@@ -388,6 +399,7 @@ def _project(found: Mapping[str, Any]) -> Project:
         annotations=(found.get("total_annotations_number") or 0)
         + (found.get("skipped_annotations_number") or 0),
         overlap=found.get("maximum_annotations") or 1,
+        shown=found.get("model_version") or "",
     )
 
 
