@@ -8,12 +8,12 @@ what), `lock` (one at a time), `wire` and `client` (requests and what they ask),
 suggests).
 """
 
-from toolkit.studio.arms import in_control
+from toolkit.studio.arms import by_lot, in_control
 from toolkit.studio.backend import Serving, ml_backend, serving
 from toolkit.studio.client import Studio, connect
 from toolkit.studio.dealing import deal
 from toolkit.studio.history import History, verify
-from toolkit.studio.people import Person, invite, pseudonyms
+from toolkit.studio.people import Person, invite, is_pseudonym, pseudonyms
 from toolkit.studio.pulling import Pulled, pull, read
 from toolkit.studio.pushing import Pushed, find, push
 from toolkit.studio.server import Server, start, status, stop
@@ -27,11 +27,13 @@ __all__ = [
     "Server",
     "Serving",
     "Studio",
+    "by_lot",
     "connect",
     "deal",
     "find",
     "in_control",
     "invite",
+    "is_pseudonym",
     "ml_backend",
     "pseudonyms",
     "pull",
