@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["deal"]
 
@@ -24,50 +24,49 @@ def deal(
     reads what; everybody's documents come in the order of `documents`.
     """
     wanted = frozenset(documents)
-    dealt = {name: wanted.intersection((held or {}).get(name, ())) for name in annotators}
-    hands: dict[str, set[str]] = {name: set(had) for name, had in dealt.items()}
+    hands = {name: set(wanted.intersection((held or {}).get(name, ()))) for name in annotators}
     readings = min(readings, len(annotators))
-    room = _room(hands, annotators, _total(wanted, hands, readings))
-    for document in sorted(wanted, key=lambda name: (_draw(name), name)):
-        missing = readings - sum(document in hand for hand in hands.values())
-        for name in _readers(document, annotators, hands, room)[: max(0, missing)]:
-            hands[name].add(document)
-            room[name] -= 1
+    missing = {d: readings - sum(d in hand for hand in hands.values()) for d in wanted}
+    total = sum(readings - min(0, lacking) for lacking in missing.values())
+    order = sorted((d for d in wanted if missing[d] > 0), key=lambda name: (_draw(name), name))
+    table = _Table(annotators, hands, total, order)
+    for document in order:
+        table.give(document, missing[document])
     return {name: tuple(d for d in documents if d in hands[name]) for name in annotators}
 
 
-def _total(wanted: Iterable[str], hands: Mapping[str, Collection[str]], readings: int) -> int:
-    """How many readings there are in the end; a document may have had more readers before."""
-    return sum(max(readings, sum(d in hand for hand in hands.values())) for d in wanted)
+class _Table:
+    """The deal as it goes on: what everybody holds, has room for, and can still be given."""
 
+    def __init__(
+        self,
+        annotators: Mapping[str, float],
+        hands: Mapping[str, set[str]],
+        total: int,
+        order: Sequence[str],
+    ) -> None:
+        self.annotators, self.hands = annotators, hands
+        whole = sum(annotators.values())
+        self.room = {
+            name: math.ceil(total * share / whole) - len(hands[name])
+            for name, share in annotators.items()
+        }
+        self.left = {name: sum(d not in hands[name] for d in order) for name in annotators}
 
-def _room(
-    hands: Mapping[str, Collection[str]], annotators: Mapping[str, float], total: int
-) -> dict[str, int]:
-    """How many more documents each takes until it has its share of all readings."""
-    whole = sum(annotators.values())
-    return {
-        name: math.ceil(total * share / whole) - len(hands[name])
-        for name, share in annotators.items()
-    }
+    def give(self, document: str, missing: int) -> None:
+        """Give the document to so many who do not hold it."""
+        free = [name for name in self.annotators if document not in self.hands[name]]
+        for name in sorted(free, key=lambda name: self._turn(document, name))[:missing]:
+            self.hands[name].add(document)
+            self.room[name] -= 1
+        for name in free:
+            self.left[name] -= 1
 
-
-def _readers(
-    document: str,
-    annotators: Mapping[str, float],
-    hands: Mapping[str, Collection[str]],
-    room: Mapping[str, int],
-) -> list[str]:
-    """Who can still read the document: first those with room, by their draw; then who is least over."""
-    free = [name for name in annotators if document not in hands[name]]
-    return sorted(
-        free,
-        key=lambda name: (
-            max(0, 1 - room[name]) / annotators[name],
-            -_score(document, name, annotators[name]),
-            name,
-        ),
-    )
+    def _turn(self, document: str, name: str) -> tuple[float, float, str]:
+        """First who else would not come to a full share, then who has room, then who is least over."""
+        room, share = self.room[name], self.annotators[name]
+        over = -1.0 if room >= self.left[name] else max(0, 1 - room) / share
+        return over, -_score(document, name, share), name
 
 
 def _score(document: str, annotator: str, share: float) -> float:
