@@ -273,12 +273,12 @@ def test_oldest_text_is_forgotten(monkeypatch):
 
 
 def test_control_arm_gets_no_suggestions():
-    """Documents of the control arm come back empty, unread by the model, and are counted."""
+    """Documents of the control arm get no prediction, not even an empty one, and are counted."""
     names = [f"e{number:03}-d1" for number in range(40)]
     held = [studio.in_control(name, 0.2) for name in names]
     asked = Asked(control=0.2)
     tasks = [task(f"Tovland {name}", name) for name in names]
-    assert [not result for result in asked.results(*tasks)] == held
+    assert [found == [] for found in asked.predict(*tasks)] == held
     assert 0 < sum(held) < 20
     assert len(asked.rules.asked[0]) == 40 - sum(held)
     assert asked.said == [
@@ -566,8 +566,9 @@ def test_command_attaches_the_model_to_a_corpus(open_studio, trained, tmp_path):
     control = {name for name in predicted if studio.in_control(name, share)}
     assert 0 < len(control) < len(predicted)
     assert shown == {
-        name: [] if name in control else [span.key for span in annotation.spans]
+        name: [span.key for span in annotation.spans]
         for name, annotation in predicted.items()
+        if name not in control
     }
 
 

@@ -20,7 +20,7 @@ from toolkit.spans import Annotation, Document, Span
 
 SMALL = Path(__file__).parent / "data" / "small"
 COMMANDS = [
-    *("demo", "doctor", "check", "studio", "push", "pull", "convert"),
+    *("demo", "doctor", "check", "studio", "push", "pull", "progress", "convert"),
     *("agreement", "adjudicate", "build", "train", "predict", "serve", "score"),
 ]
 STUDIO_COMMANDS = ["start", "stop", "status", "invite"]

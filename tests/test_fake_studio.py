@@ -21,6 +21,7 @@ SPAN = {
     "value": {"start": 0, "end": 5, "labels": ["PARTY"]},
 }
 NOPE = SPAN | {"value": {"start": 9, "end": 1, "labels": ["NOPE"]}}
+TASK = {"data": {"text": "Paris"}}
 
 
 class Room:
@@ -369,7 +370,7 @@ def test_exports_name_predictions_by_number(room):
 
 
 def test_annotation_says_from_which_prediction_it_was_made(room):
-    """Its number is kept as long as the prediction is there; what it held is not kept at all."""
+    """Its number is kept as long as the prediction is there; what no project shows is not kept at all."""
     task, other = room.texts(2)
     room.predict({"task": task, "result": [SPAN]})
     number = room.site.call("GET", "/api/predictions/", params={"task": task})[0]["id"]
@@ -385,6 +386,41 @@ def test_annotation_says_from_which_prediction_it_was_made(room):
     room.site.call("DELETE", f"/api/predictions/{number}/")
     (after,) = room.export(task)[task]["annotations"]
     assert after == exported | {"parent_prediction": None}
+
+
+def test_annotation_keeps_the_suggestion_that_was_shown_when_it_was_made(room):
+    """Of the model that the project shows, as it was then; whether it was made from it or not."""
+    guess = {"result": [SPAN], "model_version": "m"}
+    with_it, other = room.take_in({"data": {"text": "Paris"}, "predictions": [guess]}, TASK)
+    room.annotate(with_it)
+    room.annotate(other)
+    room.predict({"task": other, "result": [SPAN], "model_version": "n"})
+    room.annotate(other)
+    room.site.call("PATCH", f"{room.path}/", json={"model_version": "n"})
+    room.annotate(other, was_cancelled=True)
+    room.annotate(with_it)
+    exported = room.export()
+    shown = {
+        task: [made["prediction"].get("model_version") for made in exported[task]["annotations"]]
+        for task in (with_it, other)
+    }
+    assert shown == {with_it: ["m", None], other: [None, None, "n"]}
+    number = room.site.call("GET", "/api/predictions/", params={"task": with_it})[0]["id"]
+    room.site.call("DELETE", f"/api/predictions/{number}/")
+    kept = room.export()[with_it]["annotations"][0]["prediction"]
+    assert pick(kept, "id", "result", "model_version") == [number, [SPAN], "m"]
+
+
+def test_project_shows_the_model_that_came_first(room):
+    """Suggestions that come with tasks are shown if none were; others have to be there to be shown."""
+    room.take_in({"data": {"text": "Paris"}, "predictions": [{"result": [], "model_version": "m"}]})
+    room.take_in({"data": {"text": "Paris"}, "predictions": [{"result": [], "model_version": "n"}]})
+    assert room.site.call("GET", f"{room.path}/")["model_version"] == "m"
+    line = "Model version doesn't exist either as live model or as static predictions."
+    found = room.faults("PATCH", f"{room.path}/", json={"model_version": "o"})
+    assert found == (400, {"model_version": [line]})
+    made = room.site.call("PATCH", f"{room.path}/", json={"model_version": "n"})
+    assert made["model_version"] == "n"
 
 
 # ── annotations ─────────────────────────────────────────────────────────────────────────────────

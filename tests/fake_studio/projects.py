@@ -11,6 +11,7 @@ SETTINGS = {
     "show_instruction": False,
     "maximum_annotations": 1,
     "show_collab_predictions": True,
+    "model_version": "",
 }
 
 
@@ -53,8 +54,18 @@ def change_project(request, number):
             }:
                 what = "Created annotations are incompatible with provided labeling schema"
                 raise invalid(label_config=[what])
+    check_version(request, project, given.get("model_version", ""))
     project.update({name: given[name] for name in given if name in project})
     return 200, project | counted(request, project)
+
+
+def check_version(request, project, version):
+    """A model can be shown only when there is something of it."""
+    guesses = request.studio.predictions.values()
+    there = {guess["model_version"] for guess in guesses if guess["project"] == project["id"]}
+    if version not in {"", project["model_version"], *there}:
+        what = "Model version doesn't exist either as live model or as static predictions."
+        raise invalid(model_version=[what])
 
 
 def delete_project(request, number):

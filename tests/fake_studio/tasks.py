@@ -63,8 +63,10 @@ def import_tasks(request, number):
             new_annotation(request, task, reading, imported=True)
             made["annotation"] += 1
         for guess in part.get("predictions", ()):
-            new_prediction(request, task, guess)
+            last = new_prediction(request, task, guess)["model_version"]
             made["prediction"] += 1
+    if made["prediction"] and not project["model_version"]:
+        project["model_version"] = last
     answer = {"task_count": len(given)} | {f"{name}_count": n for name, n in made.items()}
     wanted = request.asked("return_task_ids").lower() in {"true", "1"}
     return 201, answer | ({"task_ids": numbers} if wanted else {})

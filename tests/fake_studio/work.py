@@ -74,12 +74,20 @@ def new_annotation(request, task, given, imported=False):
         "updated_by": None if imported else request.user["id"],
         "parent_prediction": None if imported else given.get("parent_prediction"),
         "import_id": given.get("id") if imported else None,
-        "prediction": {},
+        "prediction": {} if imported else shown_with(request, task),
         "result_count": 0 if imported else len(given["result"]),
         "unique_id": str(uuid.uuid4()),
     }
     request.studio.annotations[annotation["id"]] = annotation
     return annotation
+
+
+def shown_with(request, task):
+    """The task's first prediction of the model that the project shows, as it is now."""
+    version = request.studio.projects[task["project"]]["model_version"]
+    guesses = request.studio.predictions.values()
+    held = (g for g in guesses if (g["task"], g["model_version"]) == (task["id"], version))
+    return dict(next(held, {}))
 
 
 def check(request, given):

@@ -18,7 +18,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.server import studio_app
 from toolkit.cli.terminal import result, say
-from toolkit.errors import QUARANTINED
+from toolkit.errors import QUARANTINED, UsageError
 
 app.add_typer(studio_app, name="studio")
 
@@ -27,6 +27,48 @@ app.add_typer(studio_app, name="studio")
 def push(
     root: CorpusArgument = DEFAULT_CORPUS,
     project: ProjectOption = "main",
+    overlap: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="How many annotators of the project read each document."
+        ),
+    ] = 0,
+    annotators: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B=2,…", help="One blind project for each; B takes twice as much as A."
+        ),
+    ] = "",
+    readings: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="With --annotators: how many read each document; else all do."
+        ),
+    ] = 0,
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Only documents of train, validation or test.")
+    ] = "",
+    doubtful_first: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Only documents nobody has read, which MODEL doubts most first: "
+            "a model's folder, or a file with a doubt or score for each.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Only the first N of the documents.")
+    ] = 0,
+    suggestions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A model's predictions, shown to annotators to mend."),
+    ] = None,
+    control: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, metavar="SHARE", help="Share of documents that get no suggestions."
+        ),
+    ] = 0.0,
     overwrite_page: Annotated[
         bool,
         typer.Option(
@@ -38,27 +80,34 @@ def push(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send schema and documents to a Label Studio project.
+    """Send schema and documents to a Label Studio project, or to one per annotator.
 
     Only what is missing or changed is sent, so a second push changes nothing. A document that Label
     Studio could not hold is set aside and named; a schema that would break annotations is refused.
+    Who reads what follows from the names alone, and nobody loses a document that was dealt before.
     """
     from toolkit import files
-    from toolkit.cli.exchange import push_corpus
+    from toolkit.cli.suggesting import Wanted
+    from toolkit.cli.teams import push_wanted, pushed_text
     from toolkit.corpus import Corpus
 
     corpus = Corpus.load(root)  # First, so that a fault in it costs no request.
     files.refuse_unwritable(files.home())
-    told = push_corpus(
+    wanted = Wanted(split, doubtful_first, limit, suggestions, control)
+    told = push_wanted(
         connection(url, max_wait),
         corpus,
-        project,
+        wanted,
+        project=project,
+        overlap=overlap,
+        annotators=annotators,
+        readings=readings,
         overwrite=overwrite_page,
         dry_run=dry_run,
     )
     for line in told["messages"]:
         say(line)
-    result(told, as_json=as_json, text=_counts(told) + (f"\n{told['url']}" if told["url"] else ""))
+    result(told, as_json=as_json, text=pushed_text(told))
     if told["quarantined"]:
         raise typer.Exit(QUARANTINED)
 
@@ -104,11 +153,35 @@ def pull(
 
 
 @app.command()
+def progress(
+    root: CorpusArgument = DEFAULT_CORPUS,
+    url: UrlOption = "",
+    max_wait: WaitOption = 60,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far each project and annotator is; nothing is pulled.
+
+    Times are the server's; seconds are the median of a document.
+    """
+    from toolkit.cli.teams import progress_facts, progress_text
+    from toolkit.corpus import Corpus
+
+    told = progress_facts(connection(url, max_wait), Corpus.load(root))
+    result(told, as_json=as_json, text=progress_text(told))
+
+
+@app.command()
 def agreement(
     root: CorpusArgument = DEFAULT_CORPUS,
     by: Annotated[
         str, typer.Option("--by", metavar="PART", help="Also for each `split`, `genre` or `event`.")
     ] = "",
+    suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Instead, what showing these predictions did to people's readings."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how far annotators agree, label by label, with counts.
@@ -116,11 +189,19 @@ def agreement(
     Intervals come from drawing whole events anew.
     """
     from toolkit.cli.readings import agreements, agreements_text
+    from toolkit.cli.suggesting import influence_facts, influence_text
     from toolkit.corpus import Corpus
 
     corpus = Corpus.load(root)
-    told = agreements(corpus, by)
-    result(told, as_json=as_json, text=agreements_text(told, corpus.schema))
+    if suggestions:
+        if by:
+            raise UsageError("--by and --suggestions: two questions; ask one at a time")
+        told = influence_facts(corpus, suggestions)
+        text = influence_text(told)
+    else:
+        told = agreements(corpus, by)
+        text = agreements_text(told, corpus.schema)
+    result(told, as_json=as_json, text=text)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from toolkit.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.corpus import Corpus
-    from toolkit.studio import History, Studio
+    from toolkit.spans import Document
+    from toolkit.studio import History, Pulled, Studio
     from toolkit.studio.client import Project
+    from toolkit.studio.pushing import Suggestions
 
 PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
 
@@ -31,20 +33,30 @@ def push_corpus(
     corpus: Corpus,
     project: str,
     *,
+    documents: Sequence[Document] | None = None,
+    suggestions: Suggestions | None = None,
+    overlap: int = 0,
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Bring a project up to date with a corpus, and say what was done or would be."""
+    """Bring a project up to date with a corpus, and say what was done or would be.
+
+    `documents` are those of the corpus that are sent, in the order in which they are annotated; all of
+    them when it is left out.
+    """
     from toolkit.cli.checks import usage
     from toolkit.studio import push
 
+    documents = corpus.documents if documents is None else documents
     with progress(f"pushing {project}") as advance:
         done = push(
             studio,
             corpus.name,
             project,
             corpus.schema,
-            corpus.documents,
+            documents,
+            suggestions=suggestions,
+            overlap=overlap,
             used=lambda: usage(corpus),
             overwrite=overwrite,
             dry_run=dry_run,
@@ -58,6 +70,7 @@ def push_corpus(
     return {
         "project": done.project,
         "url": done.url,
+        "documents": len(documents),
         "created": done.created,
         "updated": done.updated,
         "unchanged": done.unchanged,
@@ -101,13 +114,11 @@ def pull_corpus(
     named: dict[str, Project] = {}
     for made in find(studio, corpus.name, project):
         # Where two machines made a project at once, push goes on with the older one.
-        named.setdefault(_name(made), made)
+        named.setdefault(project_name(made), made)
     projects = list(named.values())
     if not projects:
         name = f"{corpus.name}/{project}" if project else corpus.name
         raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
-    # Where two machines made a project at once, the oldest of its name counts, as for a push.
-    projects = list({_name(found): found for found in reversed(projects)}.values())[::-1]
     with alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}"):
         return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
 
@@ -120,30 +131,8 @@ def _pull(
     dry_run: bool,
     new_origin: bool,
 ) -> dict[str, Any]:
-    from toolkit.studio import History, pull
-
     held = _quarantine(corpus.root)
-    skew = _skew(studio)
-    texts = corpus.texts
-    pulled = []
-    for found in projects:
-        history = History(corpus.root, _name(found))
-        refused = held.get(history.project, [])
-        # What could not even be looked at may be all right by now.
-        known = all("event" in record for record in refused)
-        with progress(f"pulling {history.project}") as advance:
-            part = pull(
-                studio,
-                found,
-                history,
-                corpus.schema,
-                texts,
-                since=_since(studio.url, corpus.root, history, skew) if known else "",
-                refused={record["event"]: record for record in refused if "event" in record},
-                new_origin=new_origin,
-                progress=advance,
-            )
-        pulled.append((history, part))
+    pulled = list(looked_at(studio, corpus, projects, new_origin=new_origin))
     fresh = [(history, part) for history, part in pulled if part.fresh]
     lines = _merged((history.project, part.lines) for history, part in fresh)
     _keep_read_elsewhere(corpus.root, lines, {history.project for history, _ in fresh})
@@ -163,7 +152,7 @@ def _pull(
     if not dry_run:
         _write_quarantine(corpus.root, quarantine)
         for history, part in pulled:
-            _remember(studio.url, corpus.root, history, part.since, skew)
+            _remember(studio.url, corpus.root, history, part.since, _skew(studio))
     manifests = list(sealed.values())
     readings = sum(manifest.read + manifest.skipped for manifest in manifests)
     return {
@@ -194,6 +183,33 @@ def refuse_unwritable(root: Path) -> None:
             raise DiskError(f"{what}; put the file itself there, or link the folder")
 
 
+def looked_at(
+    studio: Studio, corpus: Corpus, projects: Iterable[Project], *, new_origin: bool = False
+) -> Iterator[tuple[History, Pulled]]:
+    """What a pull of each project would bring, taken into its history in memory. Nothing is written."""
+    from toolkit.studio import History, pull
+
+    held, texts, skew = _quarantine(corpus.root), corpus.texts, _skew(studio)
+    for found in projects:
+        history = History(corpus.root, project_name(found))
+        refused = held.get(history.project, [])
+        # What could not even be looked at may be all right by now.
+        known = all("event" in record for record in refused)
+        with progress(f"pulling {history.project}") as advance:
+            part = pull(
+                studio,
+                found,
+                history,
+                corpus.schema,
+                texts,
+                since=_since(studio.url, corpus.root, history, skew) if known else "",
+                refused={record["event"]: record for record in refused if "event" in record},
+                new_origin=new_origin,
+                progress=advance,
+            )
+        yield history, part
+
+
 def pull_text(told: Mapping[str, Any]) -> str:
     """Where every annotation of the server has gone, in one line a project."""
     lines = []
@@ -205,7 +221,7 @@ def pull_text(told: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _name(project: Project) -> str:
+def project_name(project: Project) -> str:
     """The project's name in its corpus, from the key in its description."""
     return project.description.rpartition("[toolkit:")[2].partition("]")[0].partition("/")[2]
 

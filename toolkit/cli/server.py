@@ -73,19 +73,21 @@ def studio_status(as_json: JsonOption = False) -> None:
 
 @studio_app.command("invite")
 def studio_invite(
-    pseudonym: Annotated[
-        str, typer.Argument(metavar="PSEUDONYM", help="Name that stands in records, such as a1.")
+    pseudonyms: Annotated[
+        list[str],
+        typer.Argument(metavar="PSEUDONYM...", help="Names that stand in records, such as a1 a2."),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Make an annotator's login on the local Label Studio."""
+    """Make annotators' logins on the local Label Studio."""
     from toolkit import studio
 
     server = studio.status()
     if not server.running:
         raise UsageError("the local Label Studio is not running; start it: toolkit studio start")
-    person = studio.invite(server, pseudonym)
-    told = {"pseudonym": pseudonym, "email": person.email, "url": server.url}
-    result(
-        told, as_json=as_json, text=f"{server.url}\nlog in as {person.email} with {person.password}"
-    )
+    people = [studio.invite(server, pseudonym) for pseudonym in dict.fromkeys(pseudonyms)]
+    # Passwords are for the person at the terminal; what programs print is kept.
+    listed = [{"pseudonym": person.pseudonym, "email": person.email} for person in people]
+    lines = [f"log in as {person.email} with {person.password}" for person in people]
+    text = "\n".join([server.url, *lines])
+    result({"url": server.url, "people": listed}, as_json=as_json, text=text)

@@ -83,20 +83,32 @@ class _Model:
         return {"model_version": self.version}
 
     def suggest(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to `/predict`: one prediction per task, in order."""
+        """The answer to `/predict`: one prediction per task, in order; none in the control arm.
+
+        An empty one would read as if annotators had been shown that the model finds nothing.
+        """
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise _RefusedError("tasks is no list of objects; send what Label Studio sends")
         known = self._known(body, "label_config")
         documents = [_document(task) for task in tasks]
-        shown = [d if d and not in_control(d.id, self.control) else None for d in documents]
-        spans = self._spans([document for document in shown if document])
-        results = [self._result(d, spans[d.text], known) if d else [] for d in shown]
-        without, given = documents.count(None), len(shown) - shown.count(None)
-        control = len(documents) - given - without
-        self.say(f"{given} tasks read, {control} in the control arm, {without} without a text")
-        facts = {"score": None, "model_version": self.version}
-        return {"results": [{"result": result, **facts} for result in results]}
+        given = [d for d in documents if d]
+        read = [d for d in given if not in_control(d.id, self.control)]
+        spans = self._spans(read)
+        control, without = len(given) - len(read), len(documents) - len(given)
+        self.say(f"{len(read)} tasks read, {control} in the control arm, {without} without a text")
+        return {"results": [self._prediction(d, spans, known) for d in documents]}
+
+    def _prediction(
+        self,
+        document: Document | None,
+        spans: Mapping[str, Iterable[Span]],
+        known: Collection[str],
+    ) -> dict[str, Any] | list[Any]:
+        if document and in_control(document.id, self.control):
+            return []
+        result = self._result(document, spans[document.text], known) if document else []
+        return {"result": result, "score": None, "model_version": self.version}
 
     def _known(self, body: Mapping[str, Any], field_name: str) -> Collection[str]:
         """The labels of ours that the project knows; those it does not are said once."""

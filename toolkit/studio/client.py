@@ -43,6 +43,7 @@ class Project:
 
     `made` is when it was created, by the server's clock: with the id, what tells it from another
     project that has its place after a server was set up anew. Skipped documents count as annotated.
+    `shown` is the model whose suggestions annotators see.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Project:
     tasks: int = 0
     annotations: int = 0
     overlap: int = 1
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Whose suggestions lay before the annotator."""
+    """Whose suggestions lay before the annotator.
+
+    The server notes it when an annotation is made, if the task then had a suggestion of the model that
+    the project shows; what comes later, or from another model, is not noted.
+    """
 
     model_version: str | None = None
 
@@ -131,6 +137,7 @@ class _ListedProject:
     label_config: str | None = None
     created_at: str | None = None
     maximum_annotations: int | None = None
+    model_version: str | None = ""
     task_number: int | None = None
     total_annotations_number: int | None = None
     skipped_annotations_number: int | None = None
@@ -290,6 +297,11 @@ class Studio:
         """Add predictions to tasks that are there: each `{"task", "result", "model_version"}`."""
         self.wire.write("POST", f"api/projects/{project.id}/import/predictions", list(predictions))
 
+    def show(self, project: Project, model: str) -> None:
+        """Let annotators see what this model suggests, which must be there, and no other's."""
+        body = {"show_collab_predictions": True, "model_version": model}
+        self.wire.write("PATCH", f"api/projects/{project.id}/", body)
+
     def delete_prediction(self, prediction: int) -> None:
         """Delete one prediction, unless somebody has."""
         with suppress(GoneError):
@@ -402,6 +414,7 @@ def _project(found: _ListedProject) -> Project:
         tasks=found.task_number or 0,
         annotations=(found.total_annotations_number or 0) + (found.skipped_annotations_number or 0),
         overlap=found.maximum_annotations or 1,
+        shown=found.model_version or "",
     )
 
 

@@ -23,7 +23,7 @@ from toolkit.studio.lock import alone
 from toolkit.studio.server import Server
 from toolkit.studio.wire import our_errors
 
-__all__ = ["Person", "invite", "pseudonyms"]
+__all__ = ["Person", "invite", "is_pseudonym", "pseudonyms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,17 @@ def _hashed(key: bytes, email: str) -> str:
     return "u" + hmac.new(key, email.lower().encode(), hashlib.sha256).hexdigest()[:8]
 
 
+def is_pseudonym(name: str) -> bool:
+    """Whether the name can stand for an annotator: it becomes a file's name, beside the gold."""
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name)) and name != GOLD
+
+
 def invite(server: Server, pseudonym: str) -> Person:
     """A user of the local server for this pseudonym, made once, with a token of their own.
 
     The pseudonym becomes a file's name. Raises `UsageError` when it cannot.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", pseudonym) or pseudonym == GOLD:
+    if not is_pseudonym(pseudonym):
         cure = "use small letters, digits, - and _, and not the word gold"
         raise UsageError(f"pseudonym {pseudonym!r}: {cure}")
     with alone(files.home() / "people.lock", f"invite {pseudonym}", patience=60):

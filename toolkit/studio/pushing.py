@@ -439,6 +439,10 @@ class _Push:
         if missing and len(self._held(made, wanted)) < len(wanted):
             what = f"project {made.id}: suggestions came back other than they were sent"
             raise IntegrityError(f"{what}; push again")
+        models = {model for _, model in wanted}
+        if len(models) == 1 and made.shown not in models:
+            # Only of the model that is shown the server notes that an annotator saw it.
+            self.studio.show(made, *models)
         created = sum(len(self.suggestions.get(document.id, ())) for document in plan.create)
         return created + len(missing)
 
