@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,13 +12,18 @@ from toolkit.cli.options import (
     CorpusArgument,
     DryRunOption,
     JsonOption,
+    NewOriginOption,
     ProjectOption,
     UrlOption,
     WaitOption,
 )
 from toolkit.cli.server import studio_app
 from toolkit.cli.terminal import result, say
-from toolkit.errors import QUARANTINED
+from toolkit.errors import QUARANTINED, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.corpus import Corpus
+    from toolkit.studio import Studio
 
 app.add_typer(studio_app, name="studio")
 
@@ -33,6 +38,17 @@ def push(
             "--overwrite-page", help="Replace a labelling page that was changed in Label Studio."
         ),
     ] = False,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PREDICTIONS",
+            help="Instead: documents that these predictions and gold read differently.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --errors: the N worst documents."),
+    ] = None,
     url: UrlOption = "",
     max_wait: WaitOption = 60,
     dry_run: DryRunOption = False,
@@ -42,22 +58,41 @@ def push(
 
     Only what is missing or changed is sent, so a second push changes nothing. A document that Label
     Studio could not hold is set aside and named; a schema that would break annotations is refused.
+
+    With --errors the documents where a model and gold differ go to the project errors, the worst first,
+    so that gold's own errors come to light. Both readings are shown by name, "gold" and the model's:
+    blindness would hide what is to be judged. toolkit adjudicate --pull takes the corrections.
     """
     from toolkit.cli.exchange import push_corpus
+    from toolkit.cli.reviews import push_errors
     from toolkit.corpus import Corpus
 
-    told = push_corpus(
-        connection(url, max_wait),
-        Corpus.load(root),
-        project,
-        overwrite=overwrite_page,
-        dry_run=dry_run,
+    _refuse_to_mix(project, errors, limit)
+    server, corpus = connection(url, max_wait), Corpus.load(root)
+    told = (
+        push_errors(server, corpus, errors, limit=limit, overwrite=overwrite_page, dry_run=dry_run)
+        if errors
+        else push_corpus(server, corpus, project, overwrite=overwrite_page, dry_run=dry_run)
     )
     for line in told["messages"]:
         say(line)
-    result(told, as_json=as_json, text=_counts(told) + (f"\n{told['url']}" if told["url"] else ""))
+    about = f"{told['differing']} documents differ in {told['places']} places" if errors else ""
+    result(told, as_json=as_json, text=_pushed_text(told, about))
     if told["quarantined"]:
         raise typer.Exit(QUARANTINED)
+
+
+def _refuse_to_mix(project: str, errors: Path | None, limit: int | None) -> None:
+    """Raises `UsageError` where documents would go to a project of the wrong kind."""
+    from toolkit.studio import REVIEWS
+
+    if errors and project != "main":
+        raise UsageError("--errors goes to the project errors; leave --project out")
+    if limit and not errors:
+        raise UsageError("--limit counts the documents of --errors; name the predictions as well")
+    if project in REVIEWS:
+        cure = "toolkit adjudicate --push or toolkit push --errors fills it"
+        raise UsageError(f"project {project!r}: is for reviewers; {cure}")
 
 
 @app.command()
@@ -65,12 +100,9 @@ def pull(
     root: CorpusArgument = DEFAULT_CORPUS,
     project: Annotated[
         str,
-        typer.Option(metavar="NAME", help="One project only; else every project of the corpus."),
+        typer.Option(metavar="NAME", help="One project only; else every one of annotators."),
     ] = "",
-    new_origin: Annotated[
-        bool,
-        typer.Option("--new-origin", help="The server was set up anew; take its projects."),
-    ] = False,
+    new_origin: NewOriginOption = False,
     url: UrlOption = "",
     max_wait: WaitOption = 60,
     dry_run: DryRunOption = False,
@@ -126,15 +158,57 @@ def adjudicate(
             metavar="FILE", help="How disputes are settled; else decisions.jsonl of the corpus."
         ),
     ] = None,
+    to_review: Annotated[
+        bool,
+        typer.Option("--push", help="Instead: send disputed documents to the project review."),
+    ] = False,
+    from_review: Annotated[
+        bool,
+        typer.Option("--pull", help="First turn what reviewers submitted into decisions."),
+    ] = False,
+    version: Annotated[
+        str,
+        typer.Option(metavar="X.Y.Z", help="With --pull: the corpus's version if gold changes."),
+    ] = "",
+    new_origin: NewOriginOption = False,
+    url: UrlOption = "",
+    max_wait: WaitOption = 60,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make gold of what annotators agree on or decisions settle.
 
     The rest is listed in the corpus's disputed.jsonl with every reading.
+
+    With --push the documents with open disputes go to the project review, each with its readings as
+    "reading A", "reading B" and so on, in an order that does not tell whose is whose. With --pull the
+    newest reading that reviewers submitted of each document, there or in the project errors, replaces
+    the document's decisions; what changes in gold is listed. When corrections from errors change gold,
+    the corpus's patch number is raised.
     """
     from toolkit.cli.readings import adjudicate_corpus
     from toolkit.corpus import Corpus
 
+    if to_review or from_review:
+        if to_review and from_review:
+            raise UsageError("--push and --pull: one at a time; pull first what was submitted")
+        if from_review and decisions:
+            raise UsageError("--pull writes the corpus's decisions.jsonl; leave --decisions out")
+        server, corpus = connection(url, max_wait), Corpus.load(root)
+        if to_review:
+            _push_disputes(server, corpus, decisions, dry_run=dry_run, as_json=as_json)
+        else:
+            _pull_reviews(
+                server,
+                corpus,
+                version=version,
+                new_origin=new_origin,
+                dry_run=dry_run,
+                as_json=as_json,
+            )
+        return
+    if dry_run or version or new_origin or url:
+        raise UsageError("--dry-run, --version, --new-origin and --url go with --push or --pull")
     told = adjudicate_corpus(Corpus.load(root), decisions)
     for item in told["unused"]:
         say(f"settles nothing: {item}; remove it from the decisions")
@@ -144,6 +218,43 @@ def adjudicate(
         say(
             f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl"
         )
+
+
+def _push_disputes(
+    server: Studio, corpus: Corpus, decisions: Path | None, *, dry_run: bool, as_json: bool
+) -> None:
+    from toolkit.cli.reviews import push_disputes
+
+    told = push_disputes(server, corpus, decisions, dry_run=dry_run)
+    for line in told["messages"]:
+        say(line)
+    about = f"{told['disputed']} disputes, {told['settled']} documents need nothing any more"
+    result(told, as_json=as_json, text=_pushed_text(told, about))
+    if told["quarantined"]:
+        raise typer.Exit(QUARANTINED)
+
+
+def _pull_reviews(
+    server: Studio,
+    corpus: Corpus,
+    *,
+    version: str,
+    new_origin: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    from toolkit.cli.reviews import pull_reviews, reviews_messages, reviews_text
+
+    told = pull_reviews(server, corpus, version=version, new_origin=new_origin, dry_run=dry_run)
+    result(told, as_json=as_json, text=reviews_text(told))
+    for line in reviews_messages(told, corpus.root):
+        say(line)
+    if told["quarantined"]:
+        raise typer.Exit(QUARANTINED)
+
+
+def _pushed_text(told: dict[str, Any], about: str = "") -> str:
+    return "\n".join(line for line in (_counts(told), about, told["url"]) if line)
 
 
 def _counts(told: dict[str, Any]) -> str:

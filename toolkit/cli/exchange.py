@@ -15,9 +15,13 @@ from toolkit.cli.terminal import progress
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from toolkit.corpus import Corpus
-    from toolkit.studio import History, Studio
+    from toolkit.spans import Document
+    from toolkit.studio import History, Pulled, Studio
     from toolkit.studio.client import Project
+    from toolkit.studio.pushing import Suggestions
 
 PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
 
@@ -27,10 +31,15 @@ def push_corpus(
     corpus: Corpus,
     project: str,
     *,
+    documents: Sequence[Document] | None = None,
+    suggestions: Suggestions | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Bring a project up to date with a corpus, and say what was done or would be."""
+    """Bring a project up to date with a corpus, and say what was done or would be.
+
+    With `documents` it is these alone, in this order.
+    """
     from toolkit.cli.checks import usage
     from toolkit.studio import push
 
@@ -40,7 +49,8 @@ def push_corpus(
             corpus.name,
             project,
             corpus.schema,
-            corpus.documents,
+            corpus.documents if documents is None else documents,
+            suggestions=suggestions,
             used=lambda: usage(corpus),
             overwrite=overwrite,
             dry_run=dry_run,
@@ -80,28 +90,46 @@ def pull_corpus(
     Everything is fetched and checked before the first file is touched. The history is written first and
     sealed by its manifest, then the annotators' files that follow from it.
     """
-    from toolkit.studio import find
-    from toolkit.studio.lock import alone
-
-    projects = find(studio, corpus.name, project)
-    if not projects:
-        name = f"{corpus.name}/{project}" if project else corpus.name
-        raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
-    with alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}"):
+    projects = annotators_projects(studio, corpus, project)
+    with alone_with(corpus):
         return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
 
 
-def _pull(
+def annotators_projects(studio: Studio, corpus: Corpus, project: str = "") -> list[Project]:
+    """The corpus's projects in which annotators read, or the one of this name.
+
+    Raises `UsageError` where there is none, and for a project of reviewers.
+    """
+    from toolkit.studio import REVIEWS, find
+
+    if project in REVIEWS:
+        what = f"project {project!r}: holds reviews, which are nobody's own reading"
+        raise UsageError(f"{what}; take them as decisions: toolkit adjudicate --pull")
+    found = [each for each in find(studio, corpus.name, project) if _name(each) not in REVIEWS]
+    if not found:
+        name = f"{corpus.name}/{project}" if project else corpus.name
+        raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
+    return found
+
+
+def alone_with(corpus: Corpus) -> AbstractContextManager[None]:
+    """A lock on the corpus's files: one pull at a time writes them."""
+    from toolkit.studio.lock import alone
+
+    return alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}")
+
+
+def fetch(
     studio: Studio,
     corpus: Corpus,
     projects: Sequence[Project],
+    held: Mapping[str, Sequence[dict[str, Any]]],
     *,
-    dry_run: bool,
-    new_origin: bool,
-) -> dict[str, Any]:
+    new_origin: bool = False,
+) -> list[tuple[History, Pulled]]:
+    """What is new in each project, in its history but not yet on disk. `held` is the quarantine."""
     from toolkit.studio import History, pull
 
-    held = _quarantine(corpus.root)
     texts = corpus.texts
     pulled = []
     for found in projects:
@@ -122,6 +150,19 @@ def _pull(
                 progress=advance,
             )
         pulled.append((history, part))
+    return pulled
+
+
+def _pull(
+    studio: Studio,
+    corpus: Corpus,
+    projects: Sequence[Project],
+    *,
+    dry_run: bool,
+    new_origin: bool,
+) -> dict[str, Any]:
+    held = quarantine(corpus.root)
+    pulled = fetch(studio, corpus, projects, held, new_origin=new_origin)
     fresh = [(history, part) for history, part in pulled if part.fresh]
     lines = _merged((history.project, part.lines) for history, part in fresh)
     _keep_read_elsewhere(corpus.root, lines, {history.project for history, _ in fresh})
@@ -131,14 +172,11 @@ def _pull(
             history.write(part.manifest)
     for annotator, found_lines in lines.items():
         counts += corpus.merge(annotator, found_lines, dry_run=dry_run)
-    quarantine = {
-        **held,
-        **{history.project: list(part.quarantine) for history, part in pulled},
-    }
+    refused = {history.project: list(part.quarantine) for history, part in pulled}
     if not dry_run:
-        _write_quarantine(corpus.root, quarantine)
+        write_quarantine(corpus.root, {**held, **refused})
         for history, part in pulled:
-            _remember(studio.url, corpus.root, history, part.since)
+            remember(studio.url, corpus.root, history, part.since)
     manifests = [part.manifest for _, part in pulled]
     readings = sum(manifest.read + manifest.skipped for manifest in manifests)
     return {
@@ -189,12 +227,12 @@ def _keep_read_elsewhere(
     root: Path, lines: Mapping[str, dict[str, bytes | None]], pulled: set[str]
 ) -> None:
     """Let nothing be removed that the annotator's work in another project still says."""
-    from toolkit.studio import History
+    from toolkit.studio import REVIEWS, History
 
     if not any(line is None for by in lines.values() for line in by.values()):
         return
     for path in (root / "history").glob("*.jsonl"):
-        if path.stem not in pulled:
+        if path.stem not in pulled and path.stem not in REVIEWS:
             for event in History(root, path.stem).live.values():
                 by = lines.get(event.annotator, {})
                 if by.get(event.document, b"") is None:
@@ -204,7 +242,7 @@ def _keep_read_elsewhere(
 # ── quarantine ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
+def quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
     """What is set aside, by project."""
     path = root / "quarantine.jsonl"
     found: dict[str, list[dict[str, Any]]] = {}
@@ -213,7 +251,8 @@ def _quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write what is set aside, by project; without any there is no file."""
     path = root / "quarantine.jsonl"
     ordered = [record for project in sorted(records) for record in records[project]]
     if ordered:
@@ -234,7 +273,8 @@ def _since(url: str, root: Path, history: History) -> str:
     return str(held.get("since", "")) if held.get("seal") == _seal(root, history) else ""
 
 
-def _remember(url: str, root: Path, history: History, since: str) -> None:
+def remember(url: str, root: Path, history: History, since: str) -> None:
+    """Keep where a pull left off, and in which state it left the corpus's files."""
     held = {"seal": _seal(root, history), "since": since}
     files.write_text(_cursor(url, root, history), json.dumps(held), private=True)
 

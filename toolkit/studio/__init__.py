@@ -12,13 +12,14 @@ from toolkit.studio.arms import in_control
 from toolkit.studio.backend import Serving, ml_backend, serving
 from toolkit.studio.client import Studio, connect
 from toolkit.studio.history import History, verify
-from toolkit.studio.people import Person, invite, pseudonyms
+from toolkit.studio.people import Person, invite, pseudonyms, secret
 from toolkit.studio.pulling import Pulled, pull, read
-from toolkit.studio.pushing import Pushed, find, push
+from toolkit.studio.pushing import REVIEWS, Pushed, find, push
 from toolkit.studio.server import Server, start, status, stop
 from toolkit.studio.submitting import submit
 
 __all__ = [
+    "REVIEWS",
     "History",
     "Person",
     "Pulled",
@@ -35,6 +36,7 @@ __all__ = [
     "pull",
     "push",
     "read",
+    "secret",
     "serving",
     "start",
     "status",
