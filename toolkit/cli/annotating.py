@@ -215,9 +215,8 @@ def adjudicate(
     text = ", ".join(f"{told[key]} {key}" for key in ("documents", "agreed", "decided", "disputed"))
     result(told, as_json=as_json, text=text)
     if told["disputed"]:
-        say(
-            f"disputed with every reading in {root / 'disputed.jsonl'}; settle it in decisions.jsonl"
-        )
+        cure = "settle it in decisions.jsonl, or have it reviewed: toolkit adjudicate --push"
+        say(f"disputed with every reading in {root / 'disputed.jsonl'}; {cure}")
 
 
 def _push_disputes(
