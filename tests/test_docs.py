@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,61 @@ def test_every_command_is_documented():
 
     commands = {c.name or c.callback.__name__.rstrip("_") for c in app.registered_commands}
     assert {name for name in commands if f"toolkit {name}" not in README} == set()
+
+
+# ── docs/reviewing.md ───────────────────────────────────────────────────────────────────────────
+
+REVIEWING = (ROOT / "docs" / "reviewing.md").read_text()
+
+
+@pytest.fixture
+def reviewed_corpus(tmp_path):
+    """A folder like the page's reader's: a corpus with one dispute, and a model's predictions."""
+    from toolkit import files
+    from toolkit.corpus import Corpus
+
+    root = tmp_path / "annotations" / "deals"
+    shutil.copytree(ROOT / "tests" / "data" / "small", root)
+    (root / "decisions.jsonl").unlink()
+    described = (root / "corpus.yaml").read_text().replace("name: small", "name: deals")
+    (root / "corpus.yaml").write_text(described.replace('version: "1"', 'version: "1.0.0"'))
+    corpus = Corpus.load(root)
+    predicted = [replace(a, annotator="model:cnn") for a in corpus.annotations("a1")]
+    files.write_jsonl(tmp_path / "build" / "predicted.jsonl", predicted)
+    return corpus
+
+
+def test_every_command_of_the_reviewing_page_runs(
+    reviewed_corpus, fake_site, tmp_path, monkeypatch, capsys
+):
+    """The page's commands end well while a reviewer does what the page asks between them."""
+    from toolkit import cli, studio
+
+    monkeypatch.chdir(tmp_path)
+    corpus, server = reviewed_corpus, fake_site.server
+    monkeypatch.setenv("TOOLKIT_HOME", str(fake_site.home))
+    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.api_key)
+    # In the end the reviewer sees that the model was right.
+    answers = {"--push": ("review", "a2"), "--errors": ("errors", "a1")}
+    pulled = []
+    for line in "".join(SESSION.findall(REVIEWING)).splitlines():
+        dollar, toolkit, *words = line.split()
+        assert (line, dollar, toolkit, cli.run([*words, "--json"])) == (line, "$", "toolkit", 0)
+        out = capsys.readouterr().out
+        if line.endswith("--pull"):
+            pulled.append(json.loads(out))
+        for option in answers.keys() & line.split():
+            project, right = answers[option]
+            readings = [a for a in corpus.annotations(right) if a.document == "A04"]
+            person, texts = fake_site.person("vera"), corpus.texts
+            studio.submit(person, corpus.name, project, corpus.schema, texts, readings)
+    assert [(told["taken"], told["version"]) for told in pulled] == [(1, "1.0.0"), (1, "1.0.1")]
+    party = 'A04 18–25 PARTY "Tovland"'
+    assert [[change["text"] for change in told["changes"]] for told in pulled] == [
+        [],
+        [f"{party} added"],
+    ]
 
 
 # ── docs/schemas.md ─────────────────────────────────────────────────────────────────────────────

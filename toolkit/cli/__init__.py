@@ -2,8 +2,9 @@
 
 Results go to stdout, everything else to stderr. A `ToolkitError` becomes one line per fault and its
 documented exit code; anything else is a bug of ours and shows its traceback. Inside, in this order:
-`terminal` (what printing looks like), `checks`, `exchange`, `suggesting`, `teams`, `steps`, `readings`
-and `doctor` (what commands do), `demo` (all of it once), `app` (the command line itself), `options` (what commands share),
+`terminal` (what printing looks like), `checks`, `exchange`, `suggesting`, `teams`, `steps`, `readings`,
+`reviews` and `doctor` (what commands do), `demo` (all of it once), `app` (the command line itself),
+`options` (what commands share),
 and the commands: `server` (a local Label Studio), `annotating` (around annotators), `commands` (the
 others) and `serve` (a model back to the annotators).
 """

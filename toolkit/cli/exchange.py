@@ -16,6 +16,8 @@ from toolkit.cli.terminal import progress
 from toolkit.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from toolkit.corpus import Corpus
     from toolkit.spans import Document
     from toolkit.studio import History, Pulled, Studio
@@ -54,7 +56,7 @@ def push_corpus(
             corpus.name,
             project,
             corpus.schema,
-            documents,
+            corpus.documents if documents is None else documents,
             suggestions=suggestions,
             overlap=overlap,
             used=lambda: usage(corpus),
@@ -108,19 +110,37 @@ def pull_corpus(
     Everything is fetched and checked before the first file is touched. The history is written first and
     sealed by its manifest, then the annotators' files that follow from it.
     """
-    from toolkit.studio import find
-    from toolkit.studio.lock import alone
+    projects = annotators_projects(studio, corpus, project)
+    with alone_with(corpus):
+        return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
 
+
+def annotators_projects(studio: Studio, corpus: Corpus, project: str = "") -> list[Project]:
+    """The corpus's projects in which annotators read, or the one of this name.
+
+    Raises `UsageError` where there is none, and for a project of reviewers.
+    """
+    from toolkit.studio import REVIEWS, find
+
+    if project in REVIEWS:
+        what = f"project {project!r}: holds reviews, which are nobody's own reading"
+        raise UsageError(f"{what}; take them as decisions: toolkit adjudicate --pull")
     named: dict[str, Project] = {}
     for made in find(studio, corpus.name, project):
         # Where two machines made a project at once, push goes on with the older one.
         named.setdefault(project_name(made), made)
-    projects = list(named.values())
-    if not projects:
+    found = [made for name, made in named.items() if name not in REVIEWS]
+    if not found:
         name = f"{corpus.name}/{project}" if project else corpus.name
         raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
-    with alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}"):
-        return _pull(studio, corpus, projects, dry_run=dry_run, new_origin=new_origin)
+    return found
+
+
+def alone_with(corpus: Corpus) -> AbstractContextManager[None]:
+    """A lock on the corpus's files: one pull at a time writes them."""
+    from toolkit.studio.lock import alone
+
+    return alone(files.home() / "locks" / _hash(str(corpus.root.resolve())), f"pull {corpus.name}")
 
 
 def _pull(
@@ -131,7 +151,7 @@ def _pull(
     dry_run: bool,
     new_origin: bool,
 ) -> dict[str, Any]:
-    held = _quarantine(corpus.root)
+    held = quarantine(corpus.root)
     pulled = list(looked_at(studio, corpus, projects, new_origin=new_origin))
     fresh = [(history, part) for history, part in pulled if part.fresh]
     lines = _merged((history.project, part.lines) for history, part in fresh)
@@ -145,14 +165,11 @@ def _pull(
             sealed[history.project] = history.write(part.manifest)
     for annotator, found_lines in lines.items():
         counts += corpus.merge(annotator, found_lines, dry_run=dry_run)
-    quarantine = {
-        **held,
-        **{history.project: list(part.quarantine) for history, part in pulled},
-    }
+    refused = {history.project: list(part.quarantine) for history, part in pulled}
     if not dry_run:
-        _write_quarantine(corpus.root, quarantine)
+        write_quarantine(corpus.root, {**held, **refused})
         for history, part in pulled:
-            _remember(studio.url, corpus.root, history, part.since, _skew(studio))
+            remember(studio, corpus.root, history, part.since)
     manifests = list(sealed.values())
     readings = sum(manifest.read + manifest.skipped for manifest in manifests)
     return {
@@ -189,7 +206,7 @@ def looked_at(
     """What a pull of each project would bring, taken into its history in memory. Nothing is written."""
     from toolkit.studio import History, pull
 
-    held, texts, skew = _quarantine(corpus.root), corpus.texts, _skew(studio)
+    held, texts, skew = quarantine(corpus.root), corpus.texts, _skew(studio)
     for found in projects:
         history = History(corpus.root, project_name(found))
         refused = held.get(history.project, [])
@@ -244,12 +261,12 @@ def _keep_read_elsewhere(
     root: Path, lines: Mapping[str, dict[str, bytes | None]], pulled: set[str]
 ) -> None:
     """Let nothing be removed that the annotator's work in another project still says."""
-    from toolkit.studio import History
+    from toolkit.studio import REVIEWS, History
 
     if not any(line is None for by in lines.values() for line in by.values()):
         return
     for path in (root / "history").glob("*.jsonl"):
-        if path.stem not in pulled:
+        if path.stem not in pulled and path.stem not in REVIEWS:
             for event in History(root, path.stem).live.values():
                 by = lines.get(event.annotator, {})
                 if by.get(event.document, b"") is None:
@@ -259,7 +276,7 @@ def _keep_read_elsewhere(
 # ── quarantine ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
+def quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
     """What is set aside, by project."""
     path = root / "quarantine.jsonl"
     found: dict[str, list[dict[str, Any]]] = {}
@@ -268,7 +285,8 @@ def _quarantine(root: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write what is set aside, by project; without any there is no file."""
     path = root / "quarantine.jsonl"
     ordered = [record for project in sorted(records) for record in records[project]]
     if ordered:
@@ -301,9 +319,10 @@ def _since(url: str, root: Path, history: History, skew: float | None) -> str:
     return str(held.get("since", "")) if known else ""
 
 
-def _remember(url: str, root: Path, history: History, since: str, skew: float | None) -> None:
-    held = {"seal": _seal(root, history), "since": since, "skew": skew}
-    files.write_text(_cursor(url, root, history), json.dumps(held), private=True)
+def remember(studio: Studio, root: Path, history: History, since: str) -> None:
+    """Keep where a pull left off, and in which state it left the corpus's files."""
+    held = {"seal": _seal(root, history), "since": since, "skew": _skew(studio)}
+    files.write_text(_cursor(studio.url, root, history), json.dumps(held), private=True)
 
 
 def _cursor(url: str, root: Path, history: History) -> Path:

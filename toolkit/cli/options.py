@@ -25,6 +25,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
 ]
+NewOriginOption = Annotated[
+    bool, typer.Option("--new-origin", help="The server was set up anew; take its projects.")
+]
 WaitOption = Annotated[
     float,
     typer.Option(

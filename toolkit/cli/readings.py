@@ -14,7 +14,7 @@ from toolkit.schema import Schema
 from toolkit.spans import GOLD, Document
 
 if TYPE_CHECKING:
-    from toolkit.adjudication import Agreement
+    from toolkit.adjudication import Adjudication, Agreement, Decision
     from toolkit.corpus import Corpus
 
 # ── agreement ───────────────────────────────────────────────────────────────────────────────────
@@ -137,19 +137,48 @@ def _interval(found: tuple[float, float] | None) -> str:
 
 def adjudicate_corpus(corpus: Corpus, decisions: Path | None = None) -> dict[str, Any]:
     """Write gold and what is disputed, and say how much of each there is."""
-    from toolkit.adjudication import Decision, adjudicate
+    settled = settle(corpus, decisions_of(corpus, decisions))
+    write_gold(corpus, settled)
+    return gold_facts(settled)
 
-    path = decisions or corpus.root / "decisions.jsonl"
-    if decisions is not None and not path.is_file():
-        raise UsageError(f"{path}: no such file; check the path")
-    made = files.read_jsonl(path, Decision) if path.is_file() else []
-    _refuse_twice(path, made)
+
+def decisions_of(corpus: Corpus, path: Path | None = None) -> list[Decision]:
+    """The decisions in this file, else in the corpus's; none where it has no file yet.
+
+    Raises `UsageError` where the named file is missing, `InvalidDataError` where two decide one item.
+    """
+    from toolkit.adjudication import Decision
+
+    place = path or corpus.root / "decisions.jsonl"
+    if path is not None and not place.is_file():
+        raise UsageError(f"{place}: no such file; check the path")
+    made = files.read_jsonl(place, Decision) if place.is_file() else []
+    _refuse_twice(place, made)
+    return made
+
+
+def settle(corpus: Corpus, decisions: Iterable[Decision]) -> Adjudication:
+    """What follows from the corpus's readings and these decisions.
+
+    Raises `UsageError` where nobody has read anything yet.
+    """
+    from toolkit.adjudication import adjudicate
+
     readings = {name: corpus.annotations(name) for name in corpus.annotators}
     if not readings:
         raise UsageError(f"{corpus.root}: no annotations yet; pull them first: toolkit pull")
-    settled = adjudicate(readings, corpus.texts, corpus.schema, made, spans_only=corpus.spans_only)
+    texts, schema = corpus.texts, corpus.schema
+    return adjudicate(readings, texts, schema, decisions, spans_only=corpus.spans_only)
+
+
+def write_gold(corpus: Corpus, settled: Adjudication) -> None:
+    """Write gold and what is disputed."""
     corpus.save(GOLD, settled.gold)
     files.write_jsonl(corpus.root / "disputed.jsonl", settled.disputed)
+
+
+def gold_facts(settled: Adjudication) -> dict[str, Any]:
+    """How much is gold, how much of it was decided, and what is open, as plain values."""
     spans = {s.id for a in settled.gold for s in a.spans}
     origins = [source for a in settled.gold for key, source in a.provenance.items() if key in spans]
     return {

@@ -111,7 +111,7 @@ def _schema(path: Path, model: Model, corpus: Corpus | None, given: Path | None)
 
 
 def _askers(studio: Studio, corpus: Corpus, project: str, host: str) -> _Askers:
-    from toolkit.studio import find
+    from toolkit.cli.exchange import annotators_projects
     from toolkit.studio.server import status
 
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104 (it is refused)
@@ -122,11 +122,7 @@ def _askers(studio: Studio, corpus: Corpus, project: str, host: str) -> _Askers:
         what = "the local Label Studio runs without --models and may not ask a model here"
         cure = "toolkit studio stop, then toolkit studio start --models"
         raise UsageError(f"{what}; {cure}")
-    projects = find(studio, corpus.name, project)
-    if not projects:
-        name = f"{corpus.name}/{project}" if project else corpus.name
-        raise UsageError(f"{studio.url}: no project of {name!r}; push it first: toolkit push")
-    return _Askers(studio, projects)
+    return _Askers(studio, annotators_projects(studio, corpus, project))
 
 
 def _reader(

@@ -14,13 +14,14 @@ from toolkit.studio.client import Studio, connect
 from toolkit.studio.dealing import deal
 from toolkit.studio.exports import Columns, columns
 from toolkit.studio.history import History, verify
-from toolkit.studio.people import Person, invite, is_pseudonym, pseudonyms
+from toolkit.studio.people import Person, invite, is_pseudonym, pseudonyms, secret
 from toolkit.studio.pulling import Pulled, pull, read
-from toolkit.studio.pushing import Pushed, find, push
+from toolkit.studio.pushing import REVIEWS, Pushed, find, push
 from toolkit.studio.server import Server, start, status, stop
 from toolkit.studio.submitting import submit
 
 __all__ = [
+    "REVIEWS",
     "Columns",
     "History",
     "Person",
@@ -42,6 +43,7 @@ __all__ = [
     "pull",
     "push",
     "read",
+    "secret",
     "serving",
     "start",
     "status",

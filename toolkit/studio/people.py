@@ -23,7 +23,7 @@ from toolkit.studio.lock import alone
 from toolkit.studio.server import Server
 from toolkit.studio.wire import our_errors
 
-__all__ = ["Person", "invite", "is_pseudonym", "pseudonyms"]
+__all__ = ["Person", "invite", "is_pseudonym", "pseudonyms", "secret"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def pseudonyms(emails: Iterable[str]) -> Mapping[str, str]:
     known, wanted = _people(), set(emails)
     given = {email: known[email.lower()]["pseudonym"] for email in wanted if email.lower() in known}
     strangers = wanted - given.keys()
-    key = _key() if strangers else b""
+    key = bytes.fromhex(secret("pseudonym")) if strangers else b""
     return given | {email: _hashed(key, email) for email in strangers}
 
 
@@ -55,13 +55,13 @@ def _people() -> dict[str, dict[str, str]]:
     return dict(files.read_json(path)) if path.is_file() else {}
 
 
-def _key() -> bytes:
-    """The secret of this machine's pseudonyms, made on first use."""
-    path = files.home() / "pseudonym.key"
+def secret(name: str) -> str:
+    """A secret of this machine in hexadecimal, made on first use and kept in the private folder."""
+    path = files.home() / f"{name}.key"
     with alone(files.home() / "people.lock", str(path), patience=60):
         if not path.is_file():
             files.write_text(path, secrets.token_hex(32), private=True)
-    return bytes.fromhex(path.read_text())
+    return path.read_text()
 
 
 def _hashed(key: bytes, email: str) -> str:

@@ -27,7 +27,7 @@ from toolkit.studio.people import pseudonyms
 from toolkit.studio.results import from_result
 from toolkit.studio.wire import ATTEMPTS, BrokenError
 
-__all__ = ["Pulled", "pull", "read"]
+__all__ = ["Pulled", "pull", "read", "set_aside"]
 
 PART = 200
 """Tasks per export: what the server builds in a fraction of a second."""
@@ -361,7 +361,7 @@ def read(
         accepted: list[tuple[Event, Annotation | None]] = []
         for event in events:
             annotation, faults = _read(event, schema, documents) if anew else (None, ())
-            record = _set_aside(history.project, event, faults) if faults else None
+            record = set_aside(history.project, event, faults) if faults else None
             record = record if anew else refused.get(event.id)
             if record is None:
                 accepted.append((event, annotation))
@@ -425,7 +425,8 @@ def _read(
     return replace(found, suggested=event.suggested), faults
 
 
-def _set_aside(project: str, event: Event, faults: Sequence[Fault]) -> dict[str, Any]:
+def set_aside(project: str, event: Event, faults: Sequence[Fault]) -> dict[str, Any]:
+    """The record of an annotation that cannot be accepted, with its reasons."""
     return {
         "project": project,
         "task": event.task,

@@ -33,7 +33,10 @@ from toolkit.studio.page import TEXT, drift, instructions, page
 from toolkit.studio.results import as_written, to_result
 from toolkit.studio.wire import Patience, RefusedError
 
-__all__ = ["Pushed", "Suggestions", "by_document", "find", "push"]
+__all__ = ["REVIEWS", "Pushed", "Suggestions", "by_document", "find", "push"]
+
+REVIEWS = ("review", "errors")
+"""Projects of reviewers: what is submitted there settles gold, and is no annotator's reading."""
 
 BATCH = 5000
 """Tasks per request. The server counts the whole project anew after each, so few are better."""
@@ -153,9 +156,8 @@ def _refuse_invalid(
         seen[document.id] = document
     for name, readings in suggestions.items():
         for model, reading in readings if name in seen else ():
-            place = f"suggestions of {model}"
-            faults += schema.faults(reading, seen[name], place=place)
-            faults += schema.overlaps(reading, place=place)
+            # Overlaps inside a layer are no fault here: a reading is shown as it was drawn.
+            faults += schema.faults(reading, seen[name], place=f"suggestions of {model}")
     if faults:
         raise InvalidDataError(faults)
 
