@@ -480,7 +480,6 @@ REFUSED = {
     "push --project anna --errors p.jsonl": (
         "--errors goes to the project errors; leave --project out"
     ),
-    "push --limit 3": "--limit counts the documents of --errors; name the predictions as well",
     "push --errors p.jsonl": "{root}: no gold yet; make it first: toolkit adjudicate",
     "adjudicate --push --pull": ("--push and --pull: one at a time; pull first what was submitted"),
     "adjudicate --pull --decisions d.jsonl": (

@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as ET
 
 from fake_studio.tasks import delete_task, tasks_of
-from fake_studio.wire import invalid, now
+from fake_studio.wire import invalid
 
 SETTINGS = {
     "description": "",
@@ -35,7 +35,7 @@ def create_project(request):
     project |= {name: given.get(name, value) for name, value in SETTINGS.items()}
     project["description"] = project["description"].strip()
     project["label_config"] = check_config(given["label_config"])
-    project["created_at"] = now()
+    project["created_at"] = request.now()
     request.studio.projects[project["id"]] = project
     return 201, project | dict.fromkeys(counted(request, project))
 
