@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -806,28 +807,29 @@ WAITS = {
     "a date that is over": lambda: later(days=-1),
     "a date that comes": lambda: later(seconds=1),
 }
-WRITES = [("POST", "/import"), ("POST", "/api/projects/"), ("GET", "/api/projects/")]
+ASKED = (("POST", "/import"), ("POST", "/api/projects/"), ("GET", "/api/projects/"))
 
 
-@pytest.mark.parametrize("said", WAITS)
-@pytest.mark.parametrize(("method", "where"), WRITES)
-def test_H03_server_that_is_busy_for_a_while(line, method, where, said):
+@pytest.mark.parametrize(("said", "asked"), zip(WAITS, cycle(ASKED), strict=False))
+def test_H03_server_that_is_busy_for_a_while(line, said, asked):
     """It is left alone for as long as it asks, and then each document is sent once."""
-    line.spoil(method, where, f"429 {WAITS[said]()}")
+    line.spoil(*asked, f"429 {WAITS[said]()}")
     assert (line.push().counts, line.proxy.left) == ((0, [6, 0, 0, 0]), [])
     assert line.held == NAMES
 
 
-@pytest.mark.parametrize("said", ["86400", "1e999", "3.5", "a day from now"])
-@pytest.mark.parametrize(("method", "where"), WRITES)
-def test_H03_server_that_is_busy_for_longer_than_we_wait(line, method, where, said):
+TOO_LONG = ("86400", "1e999", "3.5", "a day from now")
+
+
+@pytest.mark.parametrize(("said", "asked"), zip(TOO_LONG, cycle(ASKED), strict=False))
+def test_H03_server_that_is_busy_for_longer_than_we_wait(line, said, asked):
     """The run ends with 10 at once; nobody waits for nothing."""
     wait = later(days=1) if said == "a day from now" else said
-    line.spoil(method, where, f"429 {wait}")
+    line.spoil(*asked, f"429 {wait}")
     done = line.push("--max-wait", "3")
     what = "answered 429 (Request was throttled.); try again later, or see the server's log"
     assert (done.code, done.said) == (10, f"error: {line.proxy.url}: {what}\n")
-    assert len([s for s in line.asked(method, where) if s.fault.startswith("429")]) == 1
+    assert len([s for s in line.asked(*asked) if s.fault.startswith("429")]) == 1
     assert line.push().code == 0
     assert line.held == NAMES
 
