@@ -387,6 +387,46 @@ def test_who_saw_suggestions_is_pulled(team):
     assert {name: found.suggested for name, found in team.read("p1").items()} == suggested
 
 
+@pytest.mark.studio
+@pytest.mark.browser
+def test_person_in_the_browser_submits_what_was_suggested(
+    browser, real_site, monkeypatch, tmp_path
+):
+    """The page begins with the suggestion; the reading says so, and that of the next document does not."""
+    monkeypatch.setenv("TOOLKIT_HOME", str(real_site.home))
+    documents = {document.id: document for document in documents_of(2)}
+    given = {"d00": [("model:cnn", Annotation("d00", spans=(PARIS, ROME)))]}
+    admin, corpus = real_site.admin(), real_site.corpus()
+    chosen = list(documents.values())
+    pushed = studio.push(admin, corpus, "main", SCHEMA, chosen, suggestions=given)
+    person = studio.invite(real_site.server, "hand")
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    page.goto(pushed.url)
+    page.locator("input[name=email]").fill(person.email)
+    page.locator("input[name=password]").fill(person.password)
+    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Label All Tasks").click()
+    page.get_by_role("button", name="Close modal").click()
+    for document in chosen:
+        page.locator(".lsf-htx-richtext").get_by_text(document.text, exact=False).wait_for()
+        with page.expect_response(is_submitted) as answer:
+            page.get_by_test_id("bottombar-submit-button").click()
+        assert answer.value.status == 201
+    context.close()
+    found, _ = real_site.take(admin, corpus, SCHEMA, documents, tmp_path)
+    assert [(a.document, a.suggested, [s.key for s in a.spans]) for a in found] == [
+        ("d00", "model:cnn", [PARIS.key, ROME.key]),
+        ("d01", "", []),
+    ]
+
+
+def is_submitted(response):
+    """Whether the page has sent an annotation."""
+    return response.request.method == "POST" and "/annotations" in response.url
+
+
 def test_invalid_suggestions_are_refused_before_anything_is_sent(fake_team):
     """Every fault is listed with its line, and no project is made."""
     team = fake_team(2)
