@@ -1,7 +1,10 @@
 """Several annotators: dealt, suggested to, watched, and what suggestions did; pretend and real server."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -384,6 +387,46 @@ def test_who_saw_suggestions_is_pulled(team):
     assert {name: found.suggested for name, found in team.read("p1").items()} == suggested
 
 
+@pytest.mark.studio
+@pytest.mark.browser
+def test_person_in_the_browser_submits_what_was_suggested(
+    browser, real_site, monkeypatch, tmp_path
+):
+    """The page begins with the suggestion; the reading says so, and that of the next document does not."""
+    monkeypatch.setenv("TOOLKIT_HOME", str(real_site.home))
+    documents = {document.id: document for document in documents_of(2)}
+    given = {"d00": [("model:cnn", Annotation("d00", spans=(PARIS, ROME)))]}
+    admin, corpus = real_site.admin(), real_site.corpus()
+    chosen = list(documents.values())
+    pushed = studio.push(admin, corpus, "main", SCHEMA, chosen, suggestions=given)
+    person = studio.invite(real_site.server, "hand")
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    page.goto(pushed.url)
+    page.locator("input[name=email]").fill(person.email)
+    page.locator("input[name=password]").fill(person.password)
+    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Label All Tasks").click()
+    page.get_by_role("button", name="Close modal").click()
+    for document in chosen:
+        page.locator(".lsf-htx-richtext").get_by_text(document.text, exact=False).wait_for()
+        with page.expect_response(is_submitted) as answer:
+            page.get_by_test_id("bottombar-submit-button").click()
+        assert answer.value.status == 201
+    context.close()
+    found, _ = real_site.take(admin, corpus, SCHEMA, documents, tmp_path)
+    assert [(a.document, a.suggested, [s.key for s in a.spans]) for a in found] == [
+        ("d00", "model:cnn", [PARIS.key, ROME.key]),
+        ("d01", "", []),
+    ]
+
+
+def is_submitted(response):
+    """Whether the page has sent an annotation."""
+    return response.request.method == "POST" and "/annotations" in response.url
+
+
 def test_invalid_suggestions_are_refused_before_anything_is_sent(fake_team):
     """Every fault is listed with its line, and no project is made."""
     team = fake_team(2)
@@ -591,3 +634,79 @@ def test_no_address_is_in_any_record(team):
     texts = [file.read_bytes() for file in written] + [json.dumps(told).encode()]
     assert [email for email in addresses for text in texts if email in text] == []
     assert [text for text in texts if b"@example" in text] == []
+
+
+# ── the pages ───────────────────────────────────────────────────────────────────────────────────
+
+SMALL = Path(__file__).parent / "data" / "small"
+STEPS = [
+    *("--set", "training.max_steps=2"),
+    *("--set", "components.tok2vec.model.encode.width=16"),
+    *("--set", "components.tok2vec.model.embed.rows=[100,100,100,100]"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model that has learnt little."""
+    root = tmp_path_factory.mktemp("made")
+    shutil.copytree(SMALL, root / "small")
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert run(["adjudicate", str(root / "small")]) == 0
+        assert run(["build", str(root / "small"), "-o", str(root / "dataset")]) == 0
+        assert run(["train", str(root / "dataset"), "-o", str(root / "model"), *STEPS]) == 0
+    return root / "model"
+
+
+@pytest.fixture
+def desk(fake_team, model, monkeypatch):
+    """A folder as the pages presume it: a corpus that nobody has read, and a model."""
+    team = fake_team(0)
+    folder = team.root.parent
+    team.root = folder / "annotations" / "deals"
+    shutil.copytree(SMALL, team.root, ignore=shutil.ignore_patterns("annotators", "decisions*"))
+    content = f"name: {team.name}\nschema: commitments\n"
+    files.write_text(team.root / "corpus.yaml", content)
+    (folder / "build").mkdir()
+    (folder / "build" / "model").symlink_to(model)
+    monkeypatch.chdir(folder)
+    team.texts = suggesting_corpus(team).texts
+    return team
+
+
+def annotated(team):
+    """Everybody reads what their own project has, and two people what all share has."""
+    readings = files.read_jsonl(SMALL / "annotators" / "a1.jsonl", Annotation)
+    for project in studio.find(team.site.admin(), team.name):
+        name = project.description.rpartition("/")[2].removesuffix("]")
+        held = team.tasks(name)
+        for person in ("anna", "ben") if name == "team" else (name,):
+            team.submit(person, name, [a for a in readings if a.document in held])
+
+
+@pytest.mark.parametrize("page", ["teams", "suggestions"])
+def test_every_command_of_the_page_runs(desk, page):
+    """The commands behind a `$`, one after the other; before a pull the annotators have worked."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    lines = re.findall(r"^\$ toolkit (.*)$", text, re.MULTILINE)
+    assert len(lines) >= 4
+    failures = {}
+    for line in lines:
+        if line.startswith("pull"):
+            annotated(desk)
+        code, out, err = desk.say(*line.split())
+        if code or not out:
+            failures[line] = (code, out, err)
+    assert failures == {}
+
+
+def test_model_chooses_what_is_read_next(desk, model):
+    """A model's folder orders the documents by its own doubt; a second push has nothing to do."""
+    from toolkit import ner
+
+    corpus = suggesting_corpus(desk)
+    doubts = dict(zip(desk.texts, ner.load(model).doubt(corpus.documents), strict=True))
+    words = ("--doubtful-first", "build/model", "--limit", 3)
+    assert desk.tell("push", *words)["created"] == 3
+    assert list(desk.tasks("main")) == sorted(doubts, key=lambda name: (-doubts[name], name))[:3]
+    assert desk.tell("push", *words)["created"] == 0

@@ -94,7 +94,7 @@ def push(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send schema and documents to a Label Studio project, or to one per annotator.
+    """Send schema and documents to Label Studio projects.
 
     Only what is missing or changed is sent, so a second push changes nothing. A document that Label
     Studio could not hold is set aside and named; a schema that would break annotations is refused.
