@@ -152,6 +152,7 @@ EXIT_CODES = {
     "ToolkitError": 1,
     "UsageError": 2,
     "InvalidDataError": 3,
+    "DamagedError": 14,
     "UnreachableError": 10,
     "NotAllowedError": 11,
     "UnusableAnswerError": 12,

@@ -478,7 +478,7 @@ REFUSED = {
         "toolkit adjudicate --push or toolkit push --errors fills it"
     ),
     "push --project anna --errors p.jsonl": (
-        "--errors goes to the project errors; leave --project out"
+        "--errors goes to the project errors; leave --project and --annotators out"
     ),
     "push --errors p.jsonl": "{root}: no gold yet; make it first: toolkit adjudicate",
     "adjudicate --push --pull": ("--push and --pull: one at a time; pull first what was submitted"),

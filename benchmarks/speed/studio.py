@@ -23,8 +23,8 @@ from toolkit import files, studio
 from toolkit.cli.exchange import pull_corpus
 from toolkit.corpus import Corpus, read_predictions
 from toolkit.studio.page import page
+from toolkit.studio.planning import task_data
 from toolkit.studio.pulling import OVERLAP
-from toolkit.studio.pushing import _task_data
 from toolkit.studio.results import to_result
 
 NAME = "speed"
@@ -92,7 +92,7 @@ class Peer:
             document = corpus.texts[reading.document]
             work = {"result": to_result(reading, corpus.schema, document)}
             work |= {"model_version": "model:speed"} if kind == "predictions" else {}
-            tasks.append({"data": _task_data(document), kind: [work]})
+            tasks.append({"data": task_data(document), kind: [work]})
         project, body = self.project(key), json.dumps(tasks).encode()
         head = {"Content-Type": "application/json"}
         start = time.perf_counter()

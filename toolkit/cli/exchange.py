@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -22,12 +21,9 @@ if TYPE_CHECKING:
     from toolkit.spans import Document
     from toolkit.studio import History, Pulled, Studio
     from toolkit.studio.client import Project
-    from toolkit.studio.pushing import Suggestions
+    from toolkit.studio.planning import Suggestions
 
 PULL_COUNTS = ("tasks", "untouched", "annotations", "read", "superseded")
-
-CLOCK = 5
-"""Seconds by which two clocks may part between two pulls: less than a pull looks back."""
 
 
 def push_corpus(
@@ -206,7 +202,7 @@ def looked_at(
     """What a pull of each project would bring, taken into its history in memory. Nothing is written."""
     from toolkit.studio import History, pull
 
-    held, texts, skew = quarantine(corpus.root), corpus.texts, _skew(studio)
+    held, texts = quarantine(corpus.root), corpus.texts
     for found in projects:
         history = History(corpus.root, project_name(found))
         refused = held.get(history.project, [])
@@ -219,7 +215,7 @@ def looked_at(
                 history,
                 corpus.schema,
                 texts,
-                since=_since(studio.url, corpus.root, history, skew) if known else "",
+                since=_since(studio.url, corpus.root, history) if known else "",
                 refused={record["event"]: record for record in refused if "event" in record},
                 new_origin=new_origin,
                 progress=advance,
@@ -298,30 +294,18 @@ def write_quarantine(root: Path, records: Mapping[str, Sequence[Mapping[str, Any
 # ── where the next pull looks from ──────────────────────────────────────────────────────────────
 
 
-def _skew(studio: Studio) -> float | None:
-    """By how many seconds the server's clock is before ours."""
-    seconds = studio.wire.seconds()
-    return seconds - time.time() if seconds else None
-
-
-def _same_clock(then: float | None, now: float | None) -> bool:
-    """Whether neither clock was set meanwhile: times from before would say nothing."""
-    return abs(then - now) < CLOCK if then is not None and now is not None else then is now
-
-
-def _since(url: str, root: Path, history: History, skew: float | None) -> str:
-    """Where the last pull from here left off, if files and clocks are as it left them."""
+def _since(url: str, root: Path, history: History) -> str:
+    """Where the last pull from here left off, if the corpus's files are as it left them."""
     path = _cursor(url, root, history)
     if not path.is_file():
         return ""
     held = files.read_json(path)
-    known = held.get("seal") == _seal(root, history) and _same_clock(held.get("skew"), skew)
-    return str(held.get("since", "")) if known else ""
+    return str(held.get("since", "")) if held.get("seal") == _seal(root, history) else ""
 
 
 def remember(studio: Studio, root: Path, history: History, since: str) -> None:
     """Keep where a pull left off, and in which state it left the corpus's files."""
-    held = {"seal": _seal(root, history), "since": since, "skew": _skew(studio)}
+    held = {"seal": _seal(root, history), "since": since}
     files.write_text(_cursor(studio.url, root, history), json.dumps(held), private=True)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from toolkit.corpus import Corpus
     from toolkit.studio import History, Pulled, Studio
     from toolkit.studio.history import Event
-    from toolkit.studio.pushing import Suggestions
+    from toolkit.studio.planning import Suggestions
 
 REVIEW, ERRORS = "review", "errors"
 

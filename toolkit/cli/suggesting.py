@@ -19,7 +19,7 @@ from toolkit.spans import Annotation, Document, Span
 if TYPE_CHECKING:
     from toolkit.adjudication import Arm
     from toolkit.corpus import Corpus
-    from toolkit.studio.pushing import Suggestions
+    from toolkit.studio.planning import Suggestions
 
 # ── which documents ─────────────────────────────────────────────────────────────────────────────
 

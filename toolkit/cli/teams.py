@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toolkit.studio import History, Pulled, Studio
     from toolkit.studio.client import Project
     from toolkit.studio.history import Event
-    from toolkit.studio.pushing import Suggestions
+    from toolkit.studio.planning import Suggestions
 
 # ── pushing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,7 +162,7 @@ def push_team(
 def _held(studio: Studio, corpus: Corpus, annotators: Iterable[str]) -> dict[str, set[str]]:
     """The documents that lie in each annotator's project."""
     from toolkit.studio import find
-    from toolkit.studio.pushing import by_document
+    from toolkit.studio.planning import by_document
 
     held: dict[str, set[str]] = {}
     for annotator in annotators:

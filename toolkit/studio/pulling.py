@@ -13,7 +13,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from toolkit import files
@@ -297,14 +297,16 @@ def _name(task: Exported) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _time(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _time(moment: datetime) -> str:
+    """A time as the server writes it, to the microsecond, which it insists on."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _behind(since: str, seconds: float) -> str:
     """Where to look from, if that lies behind the server's clock, which may have been put back."""
-    return "" if seconds and since > _time(seconds) else since
+    # Answers tell whole seconds only.
+    now = datetime.fromtimestamp(seconds, UTC) + timedelta(seconds=1)
+    return "" if seconds and since > _time(now) else since
 
 
 def _until(seconds: float, listed: Sequence[Task], since: str) -> str:
@@ -314,10 +316,13 @@ def _until(seconds: float, listed: Sequence[Task], since: str) -> str:
     answers, and an edit is seen by its time alone.
     """
     try:
-        latest = max(datetime.fromisoformat(task.changed).timestamp() for task in listed)
+        latest = max(datetime.fromisoformat(task.changed) for task in listed)
     except ValueError:
         return since  # Nothing was listed, or without times.
-    return max(since, _time(min(seconds - OVERLAP, latest) if seconds else latest - OVERLAP))
+    overlap = timedelta(seconds=OVERLAP)
+    if not seconds:
+        return max(since, _time(latest - overlap))
+    return max(since, _time(min(datetime.fromtimestamp(seconds, UTC) - overlap, latest)))
 
 
 # ── from the history to readings ────────────────────────────────────────────────────────────────

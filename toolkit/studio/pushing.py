@@ -9,8 +9,7 @@ nobody has worked on, and an outdated suggestion of the same model.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,19 +23,26 @@ from toolkit.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
-from toolkit.schema import Change, Schema, Shape, Usage, changes, document_faults
+from toolkit.schema import Change, Schema, Shape, Usage, changes
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Project, Studio, Task
 from toolkit.studio.journal import Journal
 from toolkit.studio.lock import alone
-from toolkit.studio.page import TEXT, drift, instructions, page
+from toolkit.studio.page import drift, instructions, page
+from toolkit.studio.planning import (
+    Plan,
+    Suggestions,
+    absent_of,
+    by_document,
+    find,
+    plan,
+    refuse_invalid,
+    task_data,
+)
 from toolkit.studio.results import as_written, to_result
 from toolkit.studio.wire import Patience, RefusedError
 
-__all__ = ["REVIEWS", "Pushed", "Suggestions", "by_document", "find", "push"]
-
-REVIEWS = ("review", "errors")
-"""Projects of reviewers: what is submitted there settles gold, and is no annotator's reading."""
+__all__ = ["Pushed", "push"]
 
 BATCH = 5000
 """Tasks per request. The server counts the whole project anew after each, so few are better."""
@@ -49,9 +55,6 @@ BATCH_BYTES = 16 << 20
 
 REFUSED = 20
 """So many tasks refused and none taken are no fault of the tasks."""
-
-Suggestions = Mapping[str, Sequence[tuple[str, Annotation]]]
-"""By document, what annotators are shown to begin with: each a model's name and its reading."""
 
 Progress = Callable[[int, int], None]
 
@@ -85,24 +88,6 @@ class Pushed:
         return len(self.faults)
 
 
-@dataclass
-class _Plan:
-    """What a project needs to hold the documents."""
-
-    create: list[Document] = field(default_factory=list)
-    update: list[tuple[int, Document]] = field(default_factory=list)
-    held: dict[str, list[Task]] = field(default_factory=dict)
-    unchanged: int = 0
-    faults: list[Fault] = field(default_factory=list)
-
-
-def find(studio: Studio, corpus: str, project: str = "") -> list[Project]:
-    """The corpus's projects, or the one of this name. Ours carry a key in their description."""
-    key = f"[toolkit:{corpus}/{project}]" if project else f"[toolkit:{corpus}/"
-    found = [candidate for candidate in studio.projects() if key in candidate.description]
-    return sorted(found, key=lambda candidate: candidate.id)
-
-
 def push(
     studio: Studio,
     corpus: str,
@@ -128,7 +113,7 @@ def push(
     suggestion is not valid, or the schema would break annotations; `LockedError` when another push to
     the project runs on this machine.
     """
-    _refuse_invalid(documents, suggestions or {}, schema)
+    refuse_invalid(documents, suggestions or {}, schema)
     key = f"{corpus}/{project}"
     job = _Push(studio, key, schema, suggestions or {}, overlap, used, overwrite, progress)
     if dry_run:
@@ -140,36 +125,6 @@ def push(
 def _lock_path(studio: Studio, key: str) -> Path:
     name = hashlib.sha256(f"{studio.url} {key}".encode()).hexdigest()[:16]
     return files.home() / "locks" / name
-
-
-def _refuse_invalid(
-    documents: Sequence[Document], suggestions: Suggestions, schema: Schema
-) -> None:
-    faults: list[Fault] = []
-    seen: dict[str, Document] = {}
-    for document in documents:
-        faults += document_faults(document, place="documents")
-        faults += _nul_faults(document)
-        if document.id in seen:
-            what = f"document id {document.id!r} stands twice"
-            faults.append(Fault("documents", 0, what, "give each its own id", "duplicate-id"))
-        seen[document.id] = document
-    for name, readings in suggestions.items():
-        for model, reading in readings if name in seen else ():
-            # Overlaps inside a layer are no fault here: a reading is shown as it was drawn.
-            faults += schema.faults(reading, seen[name], place=f"suggestions of {model}")
-    if faults:
-        raise InvalidDataError(faults)
-
-
-def _nul_faults(document: Document) -> Iterator[Fault]:
-    """A NUL character: a corpus keeps one exactly, but PostgreSQL cannot, so no server is sent one."""
-    for key in ("id", "genre", "published", "text"):
-        place = getattr(document, key).find("\0")
-        if place >= 0:
-            what = f"document {document.id!r}: its {key} holds a NUL character at position {place}"
-            cure = "put another character in its place: PostgreSQL, and so Label Studio, refuses it"
-            yield Fault("documents", 0, what, cure, "nul")
 
 
 @dataclass
@@ -199,17 +154,17 @@ class _Push:
         made = found[0] if found else self._create(corpus, project)
         outdated = self._outdated(made)
         tasks = self.studio.tasks(made) if made.tasks else []
-        plan = _plan(tasks, documents)
+        todo = plan(tasks, documents)
         journal = Journal.of(self.studio.url, self.key)
         removed = suggested = 0
         if not dry_run:
             try:
                 self._settings(made, outdated)
-                tasks = self._send_missing(made, tasks, plan, journal)
-                removed = self._remove_doubles(made, tasks, plan, documents)
-                for task, document in plan.update:
-                    self.studio.update_task(task, _task_data(document))
-                suggested = self._suggest(made, documents, plan)
+                tasks = self._send_missing(made, tasks, todo, journal)
+                removed = self._remove_doubles(made, tasks, todo, documents)
+                for task, document in todo.update:
+                    self.studio.update_task(task, task_data(document))
+                suggested = self._suggest(made, documents, todo)
             except BaseException:
                 journal.close(done=False)
                 raise
@@ -218,10 +173,10 @@ class _Push:
             project,
             made.id,
             f"{self.studio.url}/projects/{made.id}",
-            len(plan.create),
-            len(plan.update),
-            plan.unchanged,
-            faults=tuple(plan.faults),
+            len(todo.create),
+            len(todo.update),
+            todo.unchanged,
+            faults=tuple(todo.faults),
             schema_updated=outdated,
             removed=removed,
             suggested=suggested,
@@ -299,7 +254,7 @@ class _Push:
     # ── tasks ───────────────────────────────────────────────────────────────────────────────────
 
     def _send_missing(
-        self, made: Project, tasks: list[Task], plan: _Plan, journal: Journal
+        self, made: Project, tasks: list[Task], todo: Plan, journal: Journal
     ) -> list[Task]:
         """Import in batches. Gives the project's tasks, listed anew unless all went well.
 
@@ -309,20 +264,20 @@ class _Push:
         with ThreadPoolExecutor(1) as sender:
             sending: Future[bool] | None = None
             # While the server works on one batch, the next is made ready.
-            for batch in self._batches(plan.create):
+            for batch in self._batches(todo.create):
                 sure = (sending is None or sending.result()) and sure
                 journal.intend(list(batch))
                 sending = sender.submit(self._send, made, batch)
-                self.progress(len(self.sent), len(plan.create))
+                self.progress(len(self.sent), len(todo.create))
             sure = (sending is None or sending.result()) and sure
-        self.progress(len(plan.create), len(plan.create))
-        plan.create = [document for document in plan.create if document.id not in self.refused]
-        plan.faults += self.refused.values()
-        expected = len(tasks) + len(plan.create)
-        if sure and (not plan.create or self.studio.project(made.id).tasks == expected):
+        self.progress(len(todo.create), len(todo.create))
+        todo.create = [document for document in todo.create if document.id not in self.refused]
+        todo.faults += self.refused.values()
+        expected = len(tasks) + len(todo.create)
+        if sure and (not todo.create or self.studio.project(made.id).tasks == expected):
             return tasks
         tasks = self.studio.tasks(made)
-        absent = _absent([document.id for document in plan.create], tasks)
+        absent = absent_of([document.id for document in todo.create], tasks)
         if absent:
             names = ", ".join(absent[:5])
             what = (
@@ -367,7 +322,7 @@ class _Push:
                 doubt = error
             sure = False
             patience.after(doubt)
-            absent = _absent(batch, self.studio.tasks(made))
+            absent = absent_of(batch, self.studio.tasks(made))
             batch = {name: batch[name] for name in absent}
         return sure
 
@@ -386,7 +341,7 @@ class _Push:
         return True
 
     def _payload(self, document: Document) -> dict[str, Any]:
-        task: dict[str, Any] = {"data": _task_data(document)}
+        task: dict[str, Any] = {"data": task_data(document)}
         predictions = self._predictions(document)
         return task | {"predictions": predictions} if predictions else task
 
@@ -395,7 +350,7 @@ class _Push:
         return [self._prediction(document, reading, model) for model, reading in readings]
 
     def _remove_doubles(
-        self, made: Project, tasks: Sequence[Task], plan: _Plan, documents: Sequence[Document]
+        self, made: Project, tasks: Sequence[Task], todo: Plan, documents: Sequence[Document]
     ) -> int:
         """Delete what an interrupted push sent twice, if nobody worked on it; report the rest."""
         wanted = {document.id: document for document in documents}
@@ -410,10 +365,10 @@ class _Push:
             for raw in self.studio.export(made, list(extras)[start : start + PART]):
                 extra = extras[raw.id]
                 name = str(extra.data["document"])
-                if raw.annotations or raw.drafts or dict(extra.data) != _task_data(wanted[name]):
+                if raw.annotations or raw.drafts or dict(extra.data) != task_data(wanted[name]):
                     what = f"{name}: task {extra.id} of project {made.id} is a second one"
                     cure = "delete one of the two in Label Studio"
-                    plan.faults.append(Fault("documents", 0, what, cure, "doubled"))
+                    todo.faults.append(Fault("documents", 0, what, cure, "doubled"))
                 else:
                     self.studio.delete_task(extra.id)
                     removed += 1
@@ -421,14 +376,14 @@ class _Push:
 
     # ── suggestions ─────────────────────────────────────────────────────────────────────────────
 
-    def _suggest(self, made: Project, documents: Sequence[Document], plan: _Plan) -> int:
+    def _suggest(self, made: Project, documents: Sequence[Document], todo: Plan) -> int:
         """Suggestions for tasks that were there already, then all of them read back and compared."""
         if not self.suggestions:
             return 0
         wanted = {
             (task, model): (document, reading)
             for document in documents
-            if (task := self._task_of(document.id, plan))
+            if (task := self._task_of(document.id, todo))
             for model, reading in self.suggestions.get(document.id, ())
         }
         held = self._held(made, wanted)
@@ -445,11 +400,11 @@ class _Push:
         if len(models) == 1 and made.shown not in models:
             # Only of the model that is shown the server notes that an annotator saw it.
             self.studio.show(made, *models)
-        created = sum(len(self.suggestions.get(document.id, ())) for document in plan.create)
+        created = sum(len(self.suggestions.get(document.id, ())) for document in todo.create)
         return created + len(missing)
 
-    def _task_of(self, document: str, plan: _Plan) -> int:
-        held = plan.held.get(document)
+    def _task_of(self, document: str, todo: Plan) -> int:
+        held = todo.held.get(document)
         return held[0].id if held else self.sent.get(document, 0)
 
     def _prediction(self, document: Document, reading: Annotation, model: str) -> dict[str, Any]:
@@ -469,41 +424,3 @@ class _Push:
             else:
                 held.add(place)
         return held
-
-
-def _task_data(document: Document) -> dict[str, Any]:
-    title = " · ".join(part for part in (document.id, document.genre, document.published) if part)
-    digest = hashlib.sha256(document.text.encode()).hexdigest()
-    return {"document": document.id, "title": title, TEXT: document.text, "sha256": digest}
-
-
-def _plan(tasks: Sequence[Task], documents: Sequence[Document]) -> _Plan:
-    plan = _Plan(held=by_document(tasks))
-    for document in documents:
-        held = plan.held.get(document.id)
-        if held is None:
-            plan.create.append(document)
-        elif dict(held[0].data) == _task_data(document):
-            plan.unchanged += 1
-        elif held[0].annotations and held[0].data.get(TEXT) != document.text:
-            what = f"{document.id}: the text changed after task {held[0].id} was annotated"
-            cure = "restore the text, or give the new text a new document id"
-            plan.faults.append(Fault("documents", 0, what, cure, "text-changed"))
-        else:
-            plan.update.append((held[0].id, document))
-    return plan
-
-
-def by_document(tasks: Sequence[Task]) -> dict[str, list[Task]]:
-    """The tasks of each document, the one that counts first: annotated, then oldest."""
-    found: dict[str, list[Task]] = defaultdict(list)
-    for task in sorted(tasks, key=lambda task: (not task.annotations, task.id)):
-        name = task.data.get("document")
-        if isinstance(name, str):
-            found[name].append(task)
-    return dict(found)
-
-
-def _absent(documents: Iterable[str], tasks: Sequence[Task]) -> list[str]:
-    present = {task.data.get("document") for task in tasks}
-    return [document for document in documents if document not in present]

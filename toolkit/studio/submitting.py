@@ -9,7 +9,7 @@ from toolkit.errors import UsageError
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Studio
-from toolkit.studio.pushing import by_document, find
+from toolkit.studio.planning import by_document, find
 from toolkit.studio.results import to_result
 
 __all__ = ["submit"]
