@@ -261,7 +261,7 @@ SPOILT = {
         lambda b: b"\n".join([*b.split(b"\n")[1:2], *b.split(b"\n")[:1], b""]),
         "which does not stand before it",
     ),
-    "other line ends": (lambda b: b.replace(b"\n", b"\r\n"), "ends in a carriage return"),
+    "other line ends": (lambda b: b.replace(b"\n", b"\r\n"), "the line ends in CRLF"),
     "an unfinished merge": (lambda b: b"<<<<<<< ours\n" + b, "a merge was not finished here"),
 }
 

@@ -6,9 +6,10 @@ import dataclasses
 import filecmp
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,21 +115,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises `DiskError` when the disk is full or the folder cannot be written; the old file stays.
     """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
-        temporary = Path(name)
+    with _beside(path) as temporary:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A new, private, empty file beside this one, which is gone in the end, whatever happens."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield temporary
     except OSError as error:
         cure = "free some space or choose another folder"
         raise DiskError(f"{path}: cannot be written ({error.strerror}); {cure}") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -168,14 +175,8 @@ def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
 
     Raises `DiskError` when the disk is full or the folder cannot be written; the old file stays.
     """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        prefix = f".{path.name}.{os.getpid()}."
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as handle:
+    with _beside(path) as temporary:
+        with os.fdopen(os.open(temporary, os.O_WRONLY), "wb") as handle:
             for chunk in chunks:
                 handle.write(chunk)
             handle.flush()
@@ -186,10 +187,4 @@ def _write(path: Path, chunks: Iterable[bytes], *, mode: int) -> bool:
             return False
         temporary.chmod(mode)
         temporary.replace(path)
-    except OSError as error:
-        cure = "free some space or choose another folder"
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); {cure}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return True

@@ -3,9 +3,9 @@
 The only room that knows Label Studio, its SDK and its formats. Inside, in this order: `page` and
 `results` (our values to Label Studio's and back), `arms` (who sees no suggestions), `dealing` (who reads
 what), `lock` (one at a time), `wire` and `client` (requests and what they ask), `database` (where a
-local server's data lie), `server` (a local one), `people` (its users), `journal`,
-`planning` and `pushing` (documents there), `submitting` (readings handed in by program), `history` and `pulling` (annotations
-back), `exports` (anybody's), `backend` (a model that suggests).
+local server's data lie), `server` (a local one), `people` (its users), `journal`, `planning` and
+`pushing` (documents there), `submitting` (readings handed in by program), `history` and `pulling`
+(annotations back), `exports` (anybody's), `backend` (a model that suggests).
 """
 
 from toolkit.studio.arms import by_lot, in_control

@@ -51,8 +51,13 @@ def find(studio: Studio, corpus: str, project: str = "") -> list[Project]:
     return sorted(found, key=lambda candidate: candidate.id)
 
 
-def refuse_invalid(documents: Sequence[Document], suggestions: Suggestions, schema: Schema) -> None:
-    """Raises `InvalidDataError` with every fault of documents and of what is shown with them."""
+def refuse_invalid(
+    documents: Sequence[Document], suggestions: Suggestions, schema: Schema, *, as_drawn: bool
+) -> None:
+    """Raises `InvalidDataError` with every fault of documents and of what is shown with them.
+
+    With `as_drawn`, what is shown may overlap inside a layer, as annotators' readings may.
+    """
     faults: list[Fault] = []
     seen: dict[str, Document] = {}
     for document in documents:
@@ -64,8 +69,10 @@ def refuse_invalid(documents: Sequence[Document], suggestions: Suggestions, sche
         seen[document.id] = document
     for name, readings in suggestions.items():
         for model, reading in readings if name in seen else ():
-            # Overlaps inside a layer are no fault here: a reading is shown as it was drawn.
-            faults += schema.faults(reading, seen[name], place=f"suggestions of {model}")
+            place = f"suggestions of {model}"
+            faults += schema.faults(reading, seen[name], place=place)
+            if not as_drawn:
+                faults += schema.overlaps(reading, place=place)
     if faults:
         raise InvalidDataError(faults)
 

@@ -30,6 +30,7 @@ from toolkit.studio.journal import Journal
 from toolkit.studio.lock import alone
 from toolkit.studio.page import drift, instructions, page
 from toolkit.studio.planning import (
+    REVIEWS,
     Plan,
     Suggestions,
     absent_of,
@@ -113,7 +114,7 @@ def push(
     suggestion is not valid, or the schema would break annotations; `LockedError` when another push to
     the project runs on this machine.
     """
-    refuse_invalid(documents, suggestions or {}, schema)
+    refuse_invalid(documents, suggestions or {}, schema, as_drawn=project in REVIEWS)
     key = f"{corpus}/{project}"
     job = _Push(studio, key, schema, suggestions or {}, overlap, used, overwrite, progress)
     if dry_run:
