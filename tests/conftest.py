@@ -77,18 +77,22 @@ class Site:
         return answer.raise_for_status().json() if answer.status_code != 204 else None
 
 
-@pytest.fixture(
-    params=[
-        "fake",
-        pytest.param("real", marks=pytest.mark.studio),
-        pytest.param("postgres", marks=[pytest.mark.studio, pytest.mark.postgres]),
-    ]
-)
-def site(request, monkeypatch):
-    """The contract: it holds on the pretend and on the real Label Studio, on SQLite and PostgreSQL."""
-    found = request.getfixturevalue(f"{request.param}_site")
-    monkeypatch.setenv("TOOLKIT_HOME", str(found.home))
-    return found
+@pytest.fixture
+def standing(request, monkeypatch):
+    """Gives a test the server of a kind: `fake`, `real` (on SQLite) or `postgres`."""
+
+    def call(kind):
+        found = request.getfixturevalue(f"{kind}_site")
+        monkeypatch.setenv("TOOLKIT_HOME", str(found.home))
+        return found
+
+    return call
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.studio)])
+def site(request, standing):
+    """What is tested on it holds on the pretend and on the real Label Studio."""
+    return standing(request.param)
 
 
 def load(name):

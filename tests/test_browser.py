@@ -170,12 +170,15 @@ def entry(path, key, name, kind):
     return next(line for line in lines if getattr(line, key) == name)
 
 
-@pytest.fixture(params=[pytest.param("real", marks=pytest.mark.studio)])
-def site(request, monkeypatch):
+@pytest.fixture(
+    params=[
+        pytest.param("real", marks=pytest.mark.studio),
+        pytest.param("postgres", marks=[pytest.mark.studio, pytest.mark.postgres]),
+    ]
+)
+def site(request, standing):
     """A server with a page to label on, so none that pretends."""
-    found = request.getfixturevalue(f"{request.param}_site")
-    monkeypatch.setenv("TOOLKIT_HOME", str(found.home))
-    return found
+    return standing(request.param)
 
 
 @pytest.fixture

@@ -51,6 +51,18 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("real", marks=pytest.mark.studio),
+        pytest.param("postgres", marks=[pytest.mark.studio, pytest.mark.postgres]),
+    ]
+)
+def site(request, standing):
+    """The contract: it holds on the pretend and on the real Label Studio, on SQLite and PostgreSQL."""
+    return standing(request.param)
+
+
 def reading(document, annotator="a1", **more):
     """A commitment with nested parties, every kind of attribute, and relations."""
     start, end = document.text.index("Paris"), document.text.index("Rome") + len("Rome")
