@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toolkit.studio.sync import find
 
 from toolkit import files, studio
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Relation, Span
+from toolkit.studio import find
 from toolkit.studio.results import to_result
 
 ROOT = Path(__file__).parent.parent
@@ -243,8 +243,9 @@ def test_what_a_person_draws_is_what_a_pull_brings(site, hand, tmp_path):
         ),
         Annotation("idle", "hand", skipped=True),
     ]
-    assert all(annotation.lead_time > 0 for annotation in pulled.annotations)
-    assert (pulled.quarantine, pulled.superseded, pulled.untouched) == ((), 0, 0)
+    assert all(annotation.lead_time > 0 for annotation in readings)
+    counted = pulled.manifest
+    assert (pulled.quarantine, counted.superseded, counted.untouched) == ((), 0, 0)
     assert hand.asked == {site.server.url}
 
 
