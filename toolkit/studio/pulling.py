@@ -40,6 +40,9 @@ OVERLAP = 10
 
 Progress = Callable[[int, int], None]
 
+Understood = bytes | dict[str, Any]
+"""A reading as a line of its annotator's file, or why it is set aside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
@@ -93,10 +96,12 @@ def pull(
         if counted == known and not studio.tasks(project, data=False, since=since):
             return Pulled(manifest, since, fresh=False, quarantine=tuple((refused or {}).values()))
     history.refuse_damaged()
-    job = _Pull(studio, project, history, origin, progress)
+    job = _Pull(studio, project, history, origin, schema, documents, progress)
     until = job.run(since if same else "")
     touched = job.touched if same and since and refused is not None else None
-    reading = read(history, schema, documents, touched=touched, refused=refused or {})
+    reading = read(
+        history, schema, documents, touched=touched, refused=refused, known=job.understood
+    )
     states = Counter(reading.states[e.id] for e in history.live.values() if e.origin == origin)
     sealed = Manifest(
         project=history.project,
@@ -153,7 +158,11 @@ class _Pull:
     project: Project
     history: History
     origin: str
+    schema: Schema
+    documents: Mapping[str, Document]
     progress: Progress
+    understood: dict[str, Understood] = field(default_factory=dict)
+    """What new events say. There is time for it while the server makes the next part."""
     names: Mapping[int, str] = field(default_factory=dict)
     unread: dict[int, int] = field(default_factory=dict)
     """How many annotations nobody can get at hang on each task that the server cannot export."""
@@ -202,6 +211,9 @@ class _Pull:
                 seen.add(made.id)
                 if held is None or held.content != event.content:
                     events.append(event)
+                    self.understood[event.id] = understand(
+                        self.history.project, event, self.schema, self.documents
+                    )
         looked_at = set(wanted) - self.unread.keys()
         events += self._retractions(
             [e for e in live.values() if e.task in looked_at and e.annotation not in seen]
@@ -348,32 +360,33 @@ def read(
     *,
     touched: Collection[tuple[str, str]] | None = None,
     refused: Mapping[str, dict[str, Any]] | None = None,
+    known: Mapping[str, Understood] | None = None,
 ) -> Reading:
     """What the history says under this schema: the newest acceptable reading of each annotator.
 
     With `touched`, only the readings of these annotators and documents are read anew, and of the rest
-    `refused` says what was set aside. Overlaps inside a layer are kept, as annotators drew them;
+    `refused` says what was set aside. What is `known` of events need not be found out. Overlaps inside a layer are kept, as annotators drew them;
     adjudication settles them. Who made an annotation is unknown when the user was gone before it was
     first pulled, so that it is set aside.
     """
-    refused = refused or {}
+    refused, known = refused or {}, known or {}
     found = Reading()
     groups: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in sorted(history.live.values(), key=lambda event: (event.task, event.annotation)):
         groups[event.annotator, event.document].append(event)
     for key, events in groups.items():
         anew = touched is None or key in touched
-        accepted: list[tuple[Event, Annotation | None]] = []
+        accepted: list[tuple[Event, bytes]] = []
         for event in events:
-            annotation, faults = _read(event, schema, documents) if anew else (None, ())
-            record = set_aside(history.project, event, faults) if faults else None
-            record = record if anew else refused.get(event.id)
-            if record is None:
-                accepted.append((event, annotation))
+            said = known.get(event.id) or refused.get(event.id) or b""
+            if anew and event.id not in known:
+                said = understand(history.project, event, schema, documents)
+            if isinstance(said, bytes):
+                accepted.append((event, said))
             else:
-                found.quarantine.append(record)
+                found.quarantine.append(said)
                 found.states[event.id] = "quarantined"
-        _choose(found, key, accepted, documents, anew=anew)
+        _choose(found, key, accepted, anew=anew and key[1] in documents)
     for event in history.events.values():
         key = event.annotator, event.document
         anew = touched is None or key in touched
@@ -383,12 +396,7 @@ def read(
 
 
 def _choose(
-    found: Reading,
-    key: tuple[str, str],
-    accepted: Sequence[tuple[Event, Annotation | None]],
-    documents: Mapping[str, Document],
-    *,
-    anew: bool,
+    found: Reading, key: tuple[str, str], accepted: Sequence[tuple[Event, bytes]], *, anew: bool
 ) -> None:
     """Take the newest of one annotator's acceptable annotations of one document."""
     ordered = sorted(accepted, key=lambda pair: (pair[0].written, pair[0].annotation))
@@ -396,14 +404,24 @@ def _choose(
         found.states[event.id] = "superseded"
     annotator, document = key
     if not ordered:
-        if anew and annotator and document in documents:
+        if anew and annotator:
             found.lines[annotator][document] = None
         return
-    event, annotation = ordered[-1]
+    event, line = ordered[-1]
     found.states[event.id] = "skipped" if event.skipped else "read"
-    if annotation is not None:
-        canonical = annotation.canonical(documents[document].text)
-        found.lines[annotator][document] = files.json_line(canonical).encode()
+    if anew:
+        found.lines[annotator][document] = line
+
+
+def understand(
+    project: str, event: Event, schema: Schema, documents: Mapping[str, Document]
+) -> Understood:
+    """What an event says: a line of its annotator's file, or the record of why it is set aside."""
+    annotation, faults = _read(event, schema, documents)
+    if faults:
+        return set_aside(project, event, faults)
+    canonical = annotation.canonical(documents[event.document].text)
+    return files.json_line(canonical).encode()
 
 
 def _read(
