@@ -425,15 +425,7 @@ def forget_the_past(patch):
     patch.setattr(studio.History, "write", write)
 
 
-def prefer_the_oldest(patch):
-    """Of two readings of one person the first counts."""
-    genuine = pulling._choose
-    patch.setattr(
-        pulling, "_choose", lambda f, k, given, *a, **o: genuine(f, k, given[:1], *a, **o)
-    )
-
-
-@pytest.mark.parametrize("plant", [forget_retractions, forget_the_past, prefer_the_oldest])
+@pytest.mark.parametrize("plant", [forget_retractions, forget_the_past])
 def test_machine_finds_a_planted_fault(machine, monkeypatch, plant):
     """What is broken on purpose is found within a hundred examples."""
     plant(monkeypatch)
