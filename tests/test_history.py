@@ -172,12 +172,14 @@ def test_what_is_deleted_is_retracted_not_erased(team, what):
 
 def test_user_who_left_keeps_the_name_they_had(team):
     """Who made a reading that was pulled in time is known for ever."""
+    team.person = team.site.person("leaver3")
     team.annotate("d0", region(5))
     team.pull()
+    path = team.root / "annotators" / "leaver3.jsonl"
+    before = path.read_bytes()
     team.site.call("DELETE", f"/api/users/{team.person.user}/")
     team.site.admin().annotate(team.tasks["d0"], [region(10)])
-    assert team.pull()["quarantined"] == 0
-    assert team.ends == {"d0": [5]}
+    assert (team.pull()["quarantined"], path.read_bytes()) == (0, before)
 
 
 def test_new_document_in_the_corpus_frees_what_was_set_aside(team):

@@ -112,6 +112,10 @@ class Login:
         if not self.access:
             body = {"refresh": self.api_key}
             answer = client.post(f"{self.url}/api/token/refresh/", json=body)
+            if b"matching query does not exist" in answer.content:
+                raise _refused(
+                    self.url
+                )  # Its user was deleted, which the server answers with a 500.
             if not answer.is_success:
                 raise _from_answer(self.url, answer)
             self.access = files.decode(answer.content, _Access).access
