@@ -1007,12 +1007,17 @@ def test_task_that_breaks_the_export_is_set_aside_alone(site, tmp_path):
     documents = {f"d{n}": Document(f"d{n}", f"{TEXT} ({n})") for n in range(9)}
     done = studio.push(admin, corpus, "main", SCHEMA, list(documents.values()))
     tasks = task_ids(admin, corpus)
-    broken = site.call(
-        "POST",
-        f"/api/projects/{done.id}/import?return_task_ids=true",
-        content=b'[{"data": {"text": "x \\ud800", "title": "", "document": "x"}}]',
-        headers={"Content-Type": "application/json"},
-    )["task_ids"][0]
+    import_it = {
+        "method": "POST",
+        "path": f"/api/projects/{done.id}/import?return_task_ids=true",
+        "content": b'[{"data": {"text": "x \\ud800", "title": "", "document": "x"}}]',
+        "headers": {"Content-Type": "application/json"},
+    }
+    if site.server.database != "SQLite":
+        with pytest.raises(httpx.HTTPStatusError):
+            site.call(**import_it)  # PostgreSQL takes no such text in the first place.
+        return
+    (broken,) = site.call(**import_it)["task_ids"]
     person = site.person("a1")
     for task in (*tasks.values(), broken):
         person.annotate(task, [region("r", 0, 5, "PARTY")])
