@@ -24,6 +24,7 @@ from toolkit.audit import (
 )
 from toolkit.audit.baselines import split_auc
 from toolkit.corpus import Corpus
+from toolkit.errors import InvalidDataError
 from toolkit.spans import GOLD, Document, Zone
 
 ROOT = Path(__file__).parent.parent
@@ -354,7 +355,7 @@ def test_runs_shared_with_train_are_leaks(small):
 def test_a_slice_of_no_document_is_refused(small):
     """Slices name documents that are there."""
     small.freeze({"noisy": ["e9-d1"]})
-    with pytest.raises(files.InvalidDataError, match="noisy: no document 'e9-d1'"):
+    with pytest.raises(InvalidDataError, match="noisy: no document 'e9-d1'"):
         Corpus.load(small.root).slices()
 
 

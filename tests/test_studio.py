@@ -24,6 +24,7 @@ from toolkit.errors import (
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Relation, Span
 from toolkit.studio import find, wire
+from toolkit.studio.client import Studio
 from toolkit.studio.lock import alone
 from toolkit.studio.page import instructions, page
 from toolkit.studio.results import from_result, to_result
@@ -389,6 +390,28 @@ def test_submit_and_pull_lose_nothing(site, tmp_path):
     counted = pulled.manifest
     assert (pulled.quarantine, counted.superseded, counted.untouched) == ((), 0, 0)
     assert (counted.annotations, counted.read, counted.skipped) == (len(sent), len(HOSTILE), 1)
+
+
+@pytest.mark.parametrize("between", [0, 9], ids=["together", "apart"])
+def test_first_pull_lists_tasks_only_where_their_numbers_lie_apart(
+    site, tmp_path, monkeypatch, between
+):
+    """Tasks of one project that were made together are exported by number, without their list."""
+    admin, corpus = site.admin(), site.corpus()
+    documents = {document.id: document for document in PLAIN}
+    studio.push(admin, corpus, "main", SCHEMA, PLAIN[:2])
+    if between:
+        others = [Document(f"o{number}", TEXT) for number in range(between)]
+        studio.push(admin, corpus, "other", SCHEMA, others)
+    studio.push(admin, corpus, "main", SCHEMA, PLAIN)
+    given = [reading(PLAIN[0]), Annotation("d2", "a1", skipped=True)]
+    studio.submit(site.person("a1"), corpus, "main", SCHEMA, documents, given)
+    listed, tasks = [], Studio.tasks
+    monkeypatch.setattr(Studio, "tasks", lambda *a, **b: listed.append(a) or tasks(*a, **b))
+    readings, pulled, _ = take(admin, corpus, documents, tmp_path)
+    assert readings == canonical(given, documents)
+    assert (pulled.manifest.tasks, pulled.manifest.untouched) == (3, 1)
+    assert len(listed) == bool(between)
 
 
 def test_submit_again_submits_nothing(site):

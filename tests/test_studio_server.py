@@ -225,6 +225,25 @@ def test_start_that_is_ended_leaves_no_process(command, home, number, code):
     assert (is_alive(pid), described(home)["pid"]) == (False, 0)
 
 
+def test_signal_waits_until_the_new_process_is_known(command, home, monkeypatch):
+    """Between the fork and its number nobody could end the server."""
+    from toolkit.studio import server
+
+    command(HANG)
+    spawn, made = server._spawn, []
+
+    def interrupted(*given):
+        process = spawn(*given)
+        made.append(process.pid)
+        signal.raise_signal(signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(server, "_spawn", interrupted)
+    with pytest.raises(SystemExit):
+        studio.start()
+    assert [is_alive(pid) for pid in made] == [False]
+
+
 def test_start_that_is_killed_is_cleaned_up_by_stop(command, home):
     """What a killed start left behind is known and can be stopped."""
     command(HANG)

@@ -149,7 +149,10 @@ class Annotation:
         relations = sorted(self.relations, key=lambda r: (order[r.head], r.type, order[r.tail]))
         return replace(
             self,
-            spans=tuple(replace(span, text=text[span.start : span.end]) for span in spans),
+            spans=tuple(
+                Span(s.start, s.end, s.label, s.id, text[s.start : s.end], s.attributes)
+                for s in spans
+            ),
             relations=tuple(relations),
         )
 

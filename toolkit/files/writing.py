@@ -53,12 +53,15 @@ def _fields(kind: type) -> tuple[tuple[str, Any, Any], ...]:
     )
 
 
+_BARE = frozenset((str, int, float, bool, type(None)))
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, str | int | float) or value is None:
+    if value.__class__ in _BARE:
         return value
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):  # The first is seldom wrong, and quicker to tell.
         return {key: _plain(part) for key, part in value.items()}
     return record(value) if dataclasses.is_dataclass(value) else value
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from toolkit import files
@@ -30,7 +31,7 @@ _HEADS = (
 """Both stand in a comment of the labelling page, which may hold no two hyphens."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """A named, versioned set of layers, attributes and relation types."""
 
@@ -75,14 +76,24 @@ class Schema:
 
     def layer_of(self, label: str) -> Layer:
         """The layer that holds this label. Raises `KeyError`."""
-        for layer in self.layers:
-            if label in layer.names:
-                return layer
-        raise KeyError(label)
+        return self._layers[label]
 
     def attributes_of(self, label: str) -> tuple[Attribute, ...]:
         """The attributes a span with this label carries."""
-        return tuple(attribute for attribute in self.attributes if label in attribute.labels)
+        return tuple(self._attributes.get(label, {}).values())
+
+    @cached_property
+    def _layers(self) -> Mapping[str, Layer]:
+        """The layer of each label."""
+        return {name: layer for layer in reversed(self.layers) for name in layer.names}
+
+    @cached_property
+    def _attributes(self) -> Mapping[str, Mapping[str, Attribute]]:
+        """The attributes of each label, by name."""
+        labels = {label for attribute in self.attributes for label in attribute.labels}
+        return {
+            label: {a.name: a for a in self.attributes if label in a.labels} for label in labels
+        }
 
     def migrate(self, annotation: Annotation) -> Annotation:
         """An annotation as written under an older version, read under this one.
@@ -141,7 +152,7 @@ class Schema:
                 yield Fault(place, line, what, "keep one of the two or move an edge", "overlap")
 
     def _span_faults(self, span: Span, document: Document | None) -> Iterator[tuple[str, str, str]]:
-        if all(span.label not in layer.names for layer in self.layers):
+        if span.label not in self._layers:
             known = ", ".join(label.name for label in self.labels)
             yield "unknown-label", "has an unknown label", f"use one of {known}"
         if span.start == span.end:
@@ -157,7 +168,7 @@ class Schema:
         yield from self._attribute_faults(span)
 
     def _attribute_faults(self, span: Span) -> Iterator[tuple[str, str, str]]:
-        known = {attribute.name: attribute for attribute in self.attributes_of(span.label)}
+        known = self._attributes.get(span.label, {})
         for name, value in span.attributes.items():
             if name not in known:
                 yield "unknown-attribute", f"has an unknown attribute {name!r}", "remove it"

@@ -96,9 +96,13 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A task as exported, with every annotation that was submitted, skipped ones too."""
+    """A task as exported, with every annotation that was submitted, skipped ones too.
+
+    `updated_at` is when the task or its annotations last changed, by the server's clock.
+    """
 
     id: int
+    updated_at: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     annotations: list[Made] = field(default_factory=list)
     drafts: list[Any] = field(default_factory=list)
@@ -248,6 +252,16 @@ class Studio:
         what = f"{self.url}: {len(found)} tasks were listed, and {page.total} more are said to be there"
         raise UnusableAnswerError(f"{what}; run it again")
 
+    def numbers(self, project: Project) -> range:
+        """From the id of the project's first task to that of its last; other projects' lie among them."""
+        wanted = {"project": project.id, "fields": "task_only", "include": "id", "page_size": 1}
+        ends = [
+            task.id
+            for order in ("tasks:id", "-tasks:id")
+            for task in self._page(wanted | {"query": _query(order=order)}).tasks
+        ]
+        return range(ends[0], ends[1] + 1) if ends else range(0)
+
     def import_tasks(self, project: Project, tasks: Sequence[bytes]) -> list[int]:
         """Send tasks once, each the JSON of `{"data", "predictions"}`; gives their numbers, in order.
 
@@ -274,10 +288,19 @@ class Studio:
         self.wire.write("POST", f"api/tasks/{task}/annotations/", body)
 
     def export(
-        self, project: Project, tasks: Sequence[int], *, attempts: int = ATTEMPTS
+        self,
+        project: Project,
+        tasks: Sequence[int],
+        *,
+        annotated: bool = False,
+        attempts: int = ATTEMPTS,
     ) -> list[Exported]:
-        """Some of the project's tasks with every annotation: the raw JSON loses nothing."""
-        wanted = {"exportType": "JSON", "download_all_tasks": "true", "ids[]": list(tasks)}
+        """Those of these tasks that are the project's, with every annotation: raw JSON loses nothing.
+
+        With `annotated`, tasks without annotations are left out.
+        """
+        everything = str(not annotated).lower()
+        wanted = {"exportType": "JSON", "download_all_tasks": everything, "ids[]": list(tasks)}
         path = f"api/projects/{project.id}/export"
         return self.wire.read(path, list[Exported], wanted, attempts=attempts)
 
@@ -393,7 +416,7 @@ def _settings(config: str, help_html: str) -> dict[str, Any]:
     }
 
 
-def _query(since: str, after: int) -> str:
+def _query(since: str = "", after: int = 0, order: str = "tasks:id") -> str:
     """The data manager's query: tasks that changed after a time, with ids beyond one, by id."""
     values = (("updated_at", "Datetime", since), ("id", "Number", after))
     items = [
@@ -401,7 +424,7 @@ def _query(since: str, after: int) -> str:
         for name, kind, value in values
         if value
     ]
-    return json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]})
+    return json.dumps({"filters": {"conjunction": "and", "items": items}, "ordering": [order]})
 
 
 def _project(found: _ListedProject) -> Project:

@@ -253,15 +253,18 @@ def _launch(command: Path, old: Server, database: Database, port: int, say: Say)
     made = any(data.iterdir()) and old.database == database.place
     say("starting Label Studio" + ("" if made else ", and making its database (once)"))
     log = _folder() / "server.log"
-    process = _spawn(command, server, _scrubbed(server, data, database), data, log)
-    server = replace(server, pid=process.pid, born=_born(process.pid))
+    process = None
     try:
+        with _undisturbed():  # Between the fork and its pid nobody could end it.
+            process = _spawn(command, server, _scrubbed(server, data, database), data, log)
+            server = replace(server, pid=process.pid, born=_born(process.pid))
         _save(server)
         _wait(server, database, process, log)
     except BaseException:
-        _end(server)
-        _save(replace(server, pid=0, born="", database=old.database))
-        process.wait()
+        if process is not None:
+            _end(server)
+            _save(replace(server, pid=0, born="", database=old.database))
+            process.wait()
         raise
     # It outlives this program on purpose; without this, Python warns of a forgotten child.
     process.returncode = 0
@@ -438,3 +441,20 @@ def tidy() -> Iterator[None]:
     finally:
         for number, before in held.items():
             signal.signal(number, before)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals that would end the program wait until the body is done."""
+    came: list[int] = []
+    held = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            held[number] = signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, before in held.items():
+            signal.signal(number, before)
+        for waited in came:
+            signal.raise_signal(waited)
