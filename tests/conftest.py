@@ -22,6 +22,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+LONGEST = ("test_docs", "test_fault_table", "test_studio", "test_sweeps", "test_review_loop")
+"""Files of tests that take minutes. A process that began one last would work on alone."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture(autouse=True)
 def _nobody_home(monkeypatch, tmp_path):
@@ -130,12 +139,16 @@ def fake_site(fake_class, tmp_path_factory):
 @pytest.fixture(scope="session")
 def studio_command():
     """A real Label Studio's command: `TOOLKIT_STUDIO_COMMAND`, else from the lock, kept in build/."""
-    from toolkit.studio.server import environment
+    from toolkit.studio.lock import alone
+    from toolkit.studio.server import PATIENCE, environment
 
-    given = os.environ.get("TOOLKIT_STUDIO_COMMAND")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOOLKIT_HOME", str(ROOT / "build" / "studio-environment"))
-        return Path(given) if given else environment()
+    given, kept = os.environ.get("TOOLKIT_STUDIO_COMMAND"), ROOT / "build" / "studio-environment"
+    if given:
+        return Path(given)
+    # Several processes run the tests, and one of them makes it for all.
+    with pytest.MonkeyPatch.context() as patch, alone(kept / "lock", "tests", patience=PATIENCE):
+        patch.setenv("TOOLKIT_HOME", str(kept))
+        return environment()
 
 
 @contextmanager
