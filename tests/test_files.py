@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit import files
-from toolkit.errors import DiskError, InvalidDataError, UsageError
+from toolkit.errors import DiskError, InvalidDataError, UnusableAnswerError, UsageError
 from toolkit.spans import Annotation, Document, Span, Zone, is_storable
 
 
@@ -643,3 +643,13 @@ def test_record_holds_plain_values_only():
     held = files.record(Menu("a", (Dish("b", hot=True),), notes={"x": "y"}))
     assert held == {"name": "a", "dishes": [{"name": "b", "hot": True}], "notes": {"x": "y"}}
     assert isinstance(held["notes"], Mapping)
+
+
+def test_package_that_is_not_what_was_locked_is_not_unpacked(tmp_path):
+    """A hash that differs, or no such package: nothing is left behind, and the cure is told."""
+    lock = tmp_path / "seqeval.lock"
+    lock.write_text(f"seqeval==1.2.2 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(UnusableAnswerError) as caught:
+        files.unpack(lock, tmp_path / "kept" / "seqeval")
+    assert str(caught.value).startswith("seqeval: could not be fetched from the package index:\n")
+    assert list((tmp_path / "kept").iterdir()) == []

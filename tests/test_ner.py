@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 import spacy
 from hypothesis import given, settings
@@ -20,7 +21,8 @@ from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Span, Zone, cut_spans, overlapping
 
 DATA = Path(__file__).parent / "data"
-SYSTEMS = Path(__file__).parent.parent / "benchmarks" / "communique" / "systems"
+ROOT = Path(__file__).parent.parent
+SYSTEMS = ROOT / "benchmarks" / "communique" / "systems"
 
 QUICK = {
     "training.max_steps": 40,
@@ -583,12 +585,92 @@ def test_unknown_engine_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_system_trains(tmp_path, path):
+def test_shipped_system_trains(tmp_path, path, monkeypatch):
     """Every system that ships is named after its file and gives a model."""
+    # The weights that one starts from are fetched once, not for every run of the tests.
+    monkeypatch.setenv("TOOLKIT_HOME", str(ROOT / "build" / "fetched"))
     system = ner.System.load(path)
     assert system.name == path.stem
     short = replace(system, overrides={**system.overrides, "training.max_steps": 1})
     assert ner.train(LEARNT[:2], LEARNT[:2], SCHEMA, short, tmp_path / "model").steps == 1
+
+
+# ── weights of others ───────────────────────────────────────────────────────────────────────────
+
+
+def pretrained(folder, *, head="ner", width=32):
+    """A pipeline of somebody else's, as wide as `TINY`, with two vectors."""
+    nlp = spacy.blank("en")
+    for word in ("Paris", "Rome"):
+        nlp.vocab.set_vector(word, numpy.ones(4, dtype="f"))
+    encode = {"@architectures": "spacy.MaxoutWindowEncoder.v2"}
+    encode |= {"width": width, "depth": 4, "window_size": 1, "maxout_pieces": 3}
+    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": width}
+    embed |= {"attrs": ["NORM", "PREFIX", "SUFFIX", "SHAPE"], "rows": [500, 200, 200, 200]}
+    embed |= {"include_static_vectors": True}
+    encoder = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
+    config = {"model": {"@architectures": "spacy.TransitionBasedParser.v2", "state_type": "ner"}}
+    config["model"] |= {"extra_state_tokens": False, "hidden_width": 8, "maxout_pieces": 2}
+    config["model"] |= {"use_upper": True, "tok2vec": encoder}
+    if head == "ner":
+        nlp.add_pipe("ner", config=config).add_label("GPE")
+    nlp.initialize()
+    nlp.to_disk(folder)
+    return str(folder)
+
+
+VECTORS = {**QUICK, "components.tok2vec.model.embed.include_static_vectors": True}
+
+
+def test_encoder_starts_from_the_weights_of_another(tmp_path):
+    """Every parameter of the shared encoder is that of the other's NER encoder, and so are vectors."""
+    source = pretrained(tmp_path / "theirs")
+    system = replace(TINY, weights=source, overrides={**VECTORS, "training.max_steps": 1})
+    still = {**system.overrides, "training.optimizer.learn_rate": 0.0, "training.optimizer.L2": 0.0}
+    ner.train(LEARNT, LEARNT, SCHEMA, replace(system, overrides=still), tmp_path / "model")
+    ours, theirs = spacy.load(tmp_path / "model"), spacy.load(source)
+    encoder = theirs.get_pipe("ner").model.get_ref("tok2vec").layers[0]
+    for own, other in zip(ours.get_pipe("tok2vec").model.walk(), encoder.walk(), strict=True):
+        assert own.name == other.name
+        for name in other.param_names:
+            assert (own.get_param(name) == other.get_param(name)).all()
+    assert ours.vocab.get_vector("Paris").tolist() == [1, 1, 1, 1]
+    assert ner.load(tmp_path / "model").facts["weights"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ({"width": 16}, "its NER encoder has another shape than this system's"),
+        ({"head": ""}, "a pipeline without ner; name another for the weights"),
+    ],
+    ids=["other shape", "no head"],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path, made, told):
+    """One clear line, and no model is made."""
+    source = pretrained(tmp_path / "theirs", **made)
+    system = replace(TINY, weights=source, overrides=VECTORS)
+    with pytest.raises(UsageError) as caught:
+        ner.train(LEARNT, LEARNT, SCHEMA, system, tmp_path / "model")
+    assert str(caught.value).startswith(f"{source}: {told}")
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_of_no_known_name_are_refused(tmp_path):
+    """Whoever mistypes a name is told which there are."""
+    with pytest.raises(UsageError) as caught:
+        ner.weights(str(tmp_path / "none"))
+    assert "no spaCy pipeline there; name its folder, or one of en_core_web_md" in str(caught.value)
+
+
+def test_model_tells_nothing_of_the_machine_it_was_made_on(trained, tmp_path):
+    """A model is published: no path of whoever trained it stands in it."""
+    source = pretrained(tmp_path / "theirs")
+    system = replace(TINY, weights=source, overrides={**VECTORS, "training.max_steps": 1})
+    made = ner.train(LEARNT, LEARNT, SCHEMA, system, tmp_path / "model").path
+    for model, folder in ((trained.path, trained.path.parent), (made, tmp_path)):
+        for path in model.rglob("*"):
+            assert path.is_dir() or str(folder).encode() not in path.read_bytes()
 
 
 # ── the heads ───────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import files
-from toolkit.cli.terminal import figure, progress, table
+from toolkit.cli.terminal import figure, progress, say, table
 from toolkit.errors import Fault, InvalidDataError, UsageError
 from toolkit.schema import Schema
 from toolkit.spans import GOLD, Annotation, Document, Zone
@@ -114,9 +114,13 @@ def train_system(
     }
     held = _model_facts(output)
     wanted = recipe | {"system": system.name, "seed": seed}
+    if system.weights:
+        wanted["weights"] = Path(system.weights).name
     if not force and held and all(held.get(key) == value for key, value in wanted.items()):
         told = {"path": str(output), "trained": False, "steps": held.get("steps", 0)}
         return told | {"best_step": held["best_step"], "validation": held["validation"]}
+    if system.weights:
+        ner.weights(system.weights, say)
     with progress(f"training {system.name}") as advance:
         trained = ner.train(
             built.splits.get("train", ()),

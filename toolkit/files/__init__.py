@@ -3,9 +3,11 @@
 Reading lists every fault with its line instead of stopping at the first. Writing is canonical (same
 value, same bytes) and goes to a temporary file that is renamed when complete, so that a reader sees
 the old file or the new one and a re-run that changes nothing leaves the file alone. Inside: `places`,
-`reading`, `writing`, `tree` (YAML as a tree whose nodes know their lines).
+`reading`, `writing`, `tree` (YAML as a tree whose nodes know their lines), `packages` (data that others
+publish on the package index).
 """
 
+from toolkit.files.packages import find_uv, unpack
 from toolkit.files.places import home, resource
 from toolkit.files.reading import (
     decode,
@@ -38,6 +40,7 @@ __all__ = [
     "decode",
     "decode_each",
     "decode_parts",
+    "find_uv",
     "home",
     "iter_jsonl",
     "json_line",
@@ -55,6 +58,7 @@ __all__ = [
     "resource",
     "sha256",
     "structure",
+    "unpack",
     "write_jsonl",
     "write_lines",
     "write_text",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit import files
 from toolkit.errors import DiskError, Fault, InvalidDataError, UsageError
 from toolkit.ner.tokens import TOKENIZER, to_doc, tokenize
+from toolkit.ner.weights import copy_encoder, weights
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document, Span
 
@@ -45,13 +46,16 @@ Progress = Callable[[int, int, float | None], None]
 class System:
     """A way to make a model: a file in `benchmarks/<name>/systems/`.
 
-    `overrides` are dotted settings of spaCy's training configuration, such as `training.max_steps`.
+    `weights` names a spaCy pipeline whose vectors are taken, and whose NER encoder training starts
+    from: `en_core_web_md`, or a folder. `overrides` are dotted settings of spaCy's training
+    configuration, such as `training.max_steps`.
     """
 
     name: str
     engine: str
     description: str
     overrides: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
 
     @classmethod
     def load(cls, path: Path) -> System:
@@ -186,6 +190,8 @@ def train(
     if output.exists() and not (output / "config.cfg").is_file():
         raise UsageError(f"{output}: exists and is no model; choose another folder")
     facts = {**(facts or {}), "system": system.name, "seed": seed, "tokenizer": TOKENIZER}
+    if system.weights:
+        facts["weights"] = Path(system.weights).name
     with _disk_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as name:
@@ -243,6 +249,7 @@ def _run(
     f1 = {layer.name: log.scores.get(f"spans_{layer.name}_f") for layer in schema.layers}
     found = {"steps": log.steps, "best_step": log.best_step, "validation": f1}
     _settle_meta(best, facts | found)
+    _forget_places(best)
     return Trained(best, log.steps, log.best_step, f1)
 
 
@@ -258,6 +265,8 @@ def _begin(config: Any, system: System) -> Language:
     for place in system.overrides:
         if not _has(nlp.config, place):
             raise UsageError(f"{place}: spaCy knows no such setting; mend its spelling")
+    if system.weights:
+        copy_encoder(weights(system.weights), nlp)
     return nlp
 
 
@@ -284,13 +293,24 @@ def _settle_meta(path: Path, facts: dict[str, Any]) -> None:
     files.write_text(path / "meta.json", json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
 
 
+def _forget_places(path: Path) -> None:
+    """Take out where this machine kept what the model was made of: it reads without any of it."""
+    from spacy.util import load_config
+
+    config = load_config(path / "config.cfg", interpolate=False)
+    for corpus in config["corpora"]:
+        config["corpora"][corpus]["path"] = config["paths"][corpus] = None
+    config["initialize"]["vectors"] = None
+    config.to_disk(path / "config.cfg")
+
+
 def _config(schema: Schema, system: System, folder: Path, seed: int) -> Any:
     """spaCy's configuration: the base, a head per layer, the system's overrides."""
     from spacy.util import load_config
 
     config = load_config(Path(__file__).parent / "two_layer.cfg", interpolate=False)
     config["nlp"]["lang"] = schema.language
-    weights: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for number, layer in enumerate(schema.layers):
         # The last layer holds the innermost spans: those are what spaCy users expect in doc.ents.
         head: dict[str, Any] = {"factory": "layer_ner", "layer": layer.name}
@@ -298,9 +318,10 @@ def _config(schema: Schema, system: System, folder: Path, seed: int) -> Any:
         head["model"] = {"tok2vec": {"width": "${components.tok2vec.model.encode.width}"}}
         config["nlp"]["pipeline"].append(f"{layer.name}_ner")
         config["components"][f"{layer.name}_ner"] = head
-        weights[f"spans_{layer.name}_f"] = round(1 / len(schema.layers), 4)
-    config["training"]["score_weights"] = weights
+        shares[f"spans_{layer.name}_f"] = round(1 / len(schema.layers), 4)
+    config["training"]["score_weights"] = shares
     config["paths"] = {"train": str(folder / "train.spacy"), "dev": str(folder / "dev.spacy")}
+    config["initialize"]["vectors"] = str(weights(system.weights)) if system.weights else None
     config["system"]["seed"] = seed
     for place, value in system.overrides.items():
         _override(config, place, value)

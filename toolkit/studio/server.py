@@ -201,7 +201,7 @@ def environment(say: Say = lambda _: None) -> Path:
 
 def _install(place: Path) -> None:
     python = str(place / "bin" / "python")
-    uv = _uv()
+    uv = files.find_uv()
     if uv:
         made = [[sys.executable, "-m", "venv", "--without-pip", str(place)]]
         hashed = ["--require-hashes", "--require-build-hashes", "--build-constraints", str(_BUILD)]
@@ -221,15 +221,6 @@ def _install(place: Path) -> None:
 
 def _tail(log: Path, lines: int) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _uv() -> str | None:
-    try:
-        from uv import find_uv_bin
-
-        return find_uv_bin()
-    except (ImportError, FileNotFoundError):
-        return shutil.which("uv")
 
 
 def _mend_shebangs(place: Path, building: Path) -> None:
