@@ -637,6 +637,25 @@ def test_newest_annotation_of_a_user_counts(site, tmp_path):
     assert [[span.end for span in found.spans] for found in readings] == [[14]]
 
 
+def test_an_annotation_saved_again_as_it_was_is_the_newest(site, tmp_path):
+    """Of two annotations of one person the one saved last counts, changed or not; pulled at once or not."""
+    admin, corpus = site.admin(), site.corpus()
+    texts = {document.id: document for document in PLAIN}
+    studio.push(admin, corpus, "main", SCHEMA, PLAIN)
+    task, person = task_ids(admin, corpus)["d1"], site.person("a1")
+    for end in (5, 10):
+        person.annotate(task, [region("r", 0, end, "PARTY")])
+    _, pulled, history = take(admin, corpus, texts, tmp_path)
+    history.write(pulled.manifest)
+    first = min(event.annotation for event in history.events.values())
+    body = {"result": [region("r", 0, 5, "PARTY")]}
+    site.call("PATCH", f"/api/annotations/{first}/", json=body)
+    readings, _, history = take(admin, corpus, texts, tmp_path)
+    assert [[span.end for span in found.spans] for found in readings] == [[5]]
+    assert [event.annotation == first for event in history.events.values()] == [True, False, True]
+    assert take(admin, corpus, texts, tmp_path / "anew")[0] == readings
+
+
 def test_annotations_of_deleted_users_are_set_aside(site, tmp_path):
     """The server forgets who they were; two of them must not pass for one."""
     admin, corpus = site.admin(), site.corpus()

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from toolkit import files
 from toolkit.errors import DamagedError, Fault, InvalidDataError
 
-__all__ = ["Event", "History", "Manifest", "verify"]
+__all__ = ["Event", "History", "Manifest", "rivals", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,17 @@ class History:
         sealed = replace(manifest, lines=len(self.events), sha256=files.sha256(self.path))
         files.write_text(self.manifest_path, files.json_line(sealed) + "\n")
         return sealed
+
+
+def rivals(again: Sequence[Event], others: Iterable[Event]) -> list[Event]:
+    """Of annotations that were saved again as they were, those that count among several of one person.
+
+    The newest of them is the person's reading. Of a single one the time makes no difference.
+    """
+    made: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for event in others:
+        made[event.annotator, event.document].add(event.annotation)
+    return [event for event in again if len(made[event.annotator, event.document]) > 1]
 
 
 def verify(root: Path) -> list[Fault]:

@@ -22,7 +22,7 @@ from toolkit.errors import Fault, UnreachableError, UnusableAnswerError
 from toolkit.schema import Schema
 from toolkit.spans import Annotation, Document
 from toolkit.studio.client import Exported, Made, Project, Studio, Task
-from toolkit.studio.history import Event, History, Manifest
+from toolkit.studio.history import Event, History, Manifest, rivals
 from toolkit.studio.page import TEXT
 from toolkit.studio.people import pseudonyms
 from toolkit.studio.results import from_result
@@ -223,6 +223,7 @@ class _Pull:
         """Export tasks and add what they say to the history. Gives when they last changed."""
         live = {event.annotation: event for event in self._live()}
         events: list[Event] = []
+        again: list[Event] = []
         seen: set[int] = set()
         changed: list[str] = []
         for exported in self._exported(wanted):
@@ -235,9 +236,13 @@ class _Pull:
                 seen.add(made.id)
                 if held is None or held.content != event.content:
                     events.append(event)
-                    self.understood[event.id] = understand(
-                        self.history.project, event, self.schema, self.documents
-                    )
+                elif held.written != event.written:
+                    again.append(event)
+        events += rivals(again, [*live.values(), *events])
+        for event in events:
+            self.understood[event.id] = understand(
+                self.history.project, event, self.schema, self.documents
+            )
         looked_at = set(wanted) - self.unread.keys()
         events += self._retractions(
             [e for e in live.values() if e.task in looked_at and e.annotation not in seen]
